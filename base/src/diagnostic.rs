@@ -1,0 +1,195 @@
+//! The one diagnostic of cku: what is wrong, where, and what to do.
+//!
+//! Every crate fills these in; only a surface (terminal, JSON, SARIF, a page) renders them.
+
+use std::{fmt, ops::Range};
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing can go on with this.
+    Error,
+    /// It works, but somebody should look.
+    Warning,
+}
+
+/// A span of a file, with the line and column where it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Place {
+    /// The file, as the user named it or relative to the bundle.
+    pub file: String,
+    /// First line, from 1; 0 when the file as a whole is meant.
+    pub line: u32,
+    /// First column, from 1, in characters.
+    pub column: u32,
+    /// The bytes meant, within the file's text.
+    #[serde(skip)]
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn whole_file(file: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, span: 0..0 }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
+    }
+}
+
+/// Something to tell the person who wrote a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// A stable code, such as `G004`.
+    pub code: &'static str,
+    /// Error or warning.
+    pub severity: Severity,
+    /// One sentence, lower case, without full stop; user input in backticks.
+    pub message: String,
+    /// Where it is, if it is in one place.
+    pub place: Option<Place>,
+    /// What to write beneath the span.
+    pub label: Option<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            place: None,
+            label: None,
+            help: None,
+        }
+    }
+
+    /// A warning.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Says where.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Writes something beneath the span.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Whether this is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// What diagnostics are sorted by, so that output is stable: file, offset, code, message.
+    pub fn sort_key(&self) -> (Option<&str>, usize, &'static str, &str) {
+        let place = self.place.as_ref();
+        (place.map(|p| p.file.as_str()), place.map_or(0, |p| p.span.start), self.code, &self.message)
+    }
+}
+
+/// One line: `error[G004] gates/quality.gate:3:5: message; help`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.is_error() { "error" } else { "warning" };
+        write!(f, "{severity}[{}] ", self.code)?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "; {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the lines of a text begin, to turn offsets into places.
+#[derive(Debug, Clone)]
+pub struct LineIndex<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> LineIndex<'t> {
+    /// Reads the line ends of `text` once.
+    pub fn new(text: &'t str) -> Self {
+        let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        Self { text, starts: std::iter::once(0).chain(after_newlines).collect() }
+    }
+
+    /// The place of `span` in `file`; an offset past the end means the end.
+    pub fn place(&self, file: impl Into<String>, span: Range<usize>) -> Place {
+        let mut start = span.start.min(self.text.len());
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let line = self.starts.partition_point(|s| *s <= start).max(1);
+        let line_start = self.starts.get(line - 1).copied().unwrap_or(0);
+        let column = self.text.get(line_start..start).map_or(0, |before| before.chars().count()) + 1;
+        Place {
+            file: file.into(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            span: start..span.end.clamp(start, self.text.len()),
+        }
+    }
+
+    /// The place of a line and column, both from 1, as parsers report them.
+    pub fn place_at(&self, file: impl Into<String>, line: u32, column: u32) -> Place {
+        let line_start = self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(self.text.len());
+        let rest = self.text.get(line_start..).unwrap_or("");
+        let line_text = rest.split('\n').next().unwrap_or("");
+        let offset =
+            line_text.chars().take(column.saturating_sub(1) as usize).map(char::len_utf8).sum::<usize>();
+        let start = line_start + offset;
+        let width = self.text.get(start..).and_then(|s| s.chars().next()).map_or(0, char::len_utf8);
+        self.place(file, start..start + width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn columns_count_characters_and_spans_count_bytes() {
+        let index = LineIndex::new("one\nzwö lf\n");
+        let place = index.place("f", 9..11);
+        assert_eq!((place.line, place.column, place.span), (2, 5, 9..11));
+        assert_eq!(index.place_at("f", 2, 5).span, 9..10);
+    }
+
+    proptest! {
+        #[test]
+        fn every_offset_has_a_place(text in "[aö\n]{0,20}", start in 0usize..40, len in 0usize..40) {
+            let place = LineIndex::new(&text).place("f", start..start.saturating_add(len));
+            prop_assert!(place.line >= 1 && place.column >= 1);
+            prop_assert!(place.span.end <= text.len());
+        }
+    }
+}
