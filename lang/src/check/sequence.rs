@@ -1,0 +1,117 @@
+//! Mode blocks: every gate of the bundle, once, in every mode.
+
+use cku_base::diagnostic::Diagnostic;
+
+use super::{Declared, Report, names};
+use crate::{
+    ast::{Entry, Flag, ModeItem, Source},
+    codes,
+    model::{Enforcement, Sequence, SequenceEntry},
+};
+
+/// The gates of the bundle.
+pub(super) struct DeclaredGates {
+    /// Their names, sorted.
+    pub(super) names: Vec<String>,
+    /// False if a file could not be read, so that there may be more.
+    pub(super) all_known: bool,
+}
+
+/// Checks all mode blocks.
+pub(super) fn check<'a>(
+    blocks: impl Iterator<Item = (&'a Source<'a>, &'a ModeItem)>,
+    gates: &DeclaredGates,
+    modes: &[String],
+    report: &mut Report,
+) -> Vec<Sequence> {
+    let mut declared = Declared::default();
+    let mut sequences: Vec<Sequence> = Vec::new();
+    let mut first_block = None;
+    for (source, block) in blocks {
+        first_block.get_or_insert_with(|| source.place(&block.name.span));
+        let known = names::is_mode(source, &block.name, modes, report);
+        let sequence = sequence(source, block, gates, report);
+        if known && declared.declare(source, &block.name, "the sequence of mode", report) {
+            sequences.push(sequence);
+        }
+    }
+    // Without any block these files do not order gates at all; with one, no mode may be without.
+    if let (Some(place), true) = (first_block, gates.all_known) {
+        for mode in modes.iter().filter(|mode| !declared.places.contains_key(*mode)) {
+            let message = format!("mode `{mode}` has no sequence, but others have");
+            let help = format!("add `mode {mode} {{ … }}` with every gate of the bundle");
+            report.add(Diagnostic::error(codes::INCOMPLETE, message).at(place.clone()).help(help));
+        }
+    }
+    sequences
+}
+
+fn sequence(source: &Source<'_>, block: &ModeItem, gates: &DeclaredGates, report: &mut Report) -> Sequence {
+    let mut listed = Declared::listed();
+    let mut entries = Vec::new();
+    for item in &block.entries {
+        let name = &item.gate.text;
+        let known = gates.names.contains(name);
+        if !known && gates.all_known {
+            let message = format!("the bundle has no gate `{name}`");
+            // A flag with a slip in it reads as the next gate.
+            let flags = ["advise", "barrier", "override"];
+            let names = gates.names.iter().map(String::as_str).chain(flags);
+            report.add(names::unknown(codes::UNKNOWN_GATE, source, &item.gate.span, message, names));
+        }
+        listed.declare(source, &item.gate, "gate", report);
+        entries.push(entry(source, item, report));
+    }
+    let missing: Vec<String> = gates
+        .names
+        .iter()
+        .filter(|gate| !listed.places.contains_key(*gate))
+        .map(|gate| format!("`{gate}`"))
+        .collect();
+    if !missing.is_empty() && gates.all_known {
+        let message = format!("the sequence of mode `{}` misses {}", block.name.text, missing.join(", "));
+        let diagnostic = Diagnostic::error(codes::INCOMPLETE, message).at(source.place(&block.name.span));
+        report.add(
+            diagnostic.help("list every gate of the bundle; mark with `advise` those that do not count"),
+        );
+    }
+    Sequence { mode: block.name.text.clone(), entries, place: source.place(&block.name.span) }
+}
+
+fn entry(source: &Source<'_>, item: &Entry, report: &mut Report) -> SequenceEntry {
+    let mut entry = SequenceEntry {
+        gate: item.gate.text.clone(),
+        enforcement: Enforcement::Enforce,
+        barrier: false,
+        override_by: None,
+        place: source.place(&item.span),
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for (flag, span) in &item.flags {
+        let word = match flag {
+            Flag::Advise => {
+                entry.enforcement = Enforcement::Advise;
+                "advise"
+            }
+            Flag::Barrier => {
+                entry.barrier = true;
+                "barrier"
+            }
+            Flag::OverrideBy(role) => {
+                entry.override_by = Some(role.text.clone());
+                "override"
+            }
+        };
+        if seen.contains(&word) {
+            let message = format!("gate `{}` has `{word}` twice", entry.gate);
+            report.add(Diagnostic::error(codes::DUPLICATE, message).at(source.place(span)));
+        }
+        seen.push(word);
+    }
+    let advised = entry.enforcement == Enforcement::Advise;
+    if let Some(word) = seen.iter().find(|word| advised && **word != "advise") {
+        let message = format!("gate `{}` only advises, so that `{word}` has no effect", entry.gate);
+        report.add(Diagnostic::error(codes::CONTRADICTION, message).at(entry.place.clone()));
+    }
+    entry
+}

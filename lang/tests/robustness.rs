@@ -1,0 +1,208 @@
+//! The parser never panics, and nothing takes it long.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use cku_base::diagnostic::Diagnostic;
+use cku_lang::{codes, compile, parse};
+use common::{FILES, modes};
+use proptest::prelude::*;
+
+/// Parses and compiles on a small stack, as the threads of a server have.
+fn check(text: String) -> (Vec<Diagnostic>, Duration) {
+    let run = move || {
+        let start = Instant::now();
+        let (ast, syntax) = parse("f.gate", &text);
+        let result = compile(&[ast], &modes());
+        assert!(syntax.is_empty() || result.is_err(), "a broken file compiled");
+        let diagnostics = result.map_or_else(|errors| errors, |compiled| compiled.warnings);
+        (diagnostics, start.elapsed())
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap()
+}
+
+fn rule(condition: &str) -> String {
+    format!(
+        "gate g \"G\" {{ facts from data.g {{ a: bool b: count }} reject r: when {condition} because \"x\" }}"
+    )
+}
+
+fn codes_of(diagnostics: &[Diagnostic]) -> Vec<&str> {
+    diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+#[test]
+fn ten_thousand_parentheses_are_one_diagnostic_at_once() {
+    for condition in ["(".repeat(10_000), format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000))] {
+        let (diagnostics, took) = check(rule(&condition));
+        assert_eq!(codes_of(&diagnostics), [codes::TOO_LARGE]);
+        assert!(took < Duration::from_millis(500), "took {took:?}");
+    }
+}
+
+#[test]
+fn sixty_parentheses_are_fine_and_fast() {
+    let conditions = [
+        format!("{}a{}", "(".repeat(60), ")".repeat(60)),
+        format!("{}a{}", "(b > 1 and not (".repeat(30), "))".repeat(30)),
+    ];
+    for condition in conditions {
+        let (diagnostics, took) = check(rule(&condition));
+        assert_eq!(diagnostics, []);
+        assert!(took < Duration::from_millis(500), "took {took:?}");
+    }
+}
+
+#[test]
+fn long_chains_of_operators_are_one_diagnostic() {
+    let conditions = [
+        format!("{}a", "not ".repeat(10_000)),
+        format!("a{}", " and a".repeat(10_000)),
+        format!("b{}", " < b".repeat(10_000)),
+        format!("a{}", " and (a or a)".repeat(5_000)),
+    ];
+    for condition in conditions {
+        let (diagnostics, took) = check(rule(&condition));
+        assert_eq!(codes_of(&diagnostics), [codes::TOO_LARGE]);
+        assert!(took < Duration::from_secs(2), "took {took:?}");
+    }
+    assert_eq!(codes_of(&check(rule(&format!("{}a", "not ".repeat(100)))).0), [codes::TOO_LARGE]);
+}
+
+#[test]
+fn cedar_takes_the_largest_condition_on_a_small_stack() {
+    let deep = format!("{}a{}", "not (b > 1 or ".repeat(31), ")".repeat(31));
+    let wide = format!("a{}", " or b > 1".repeat(100));
+    let nots = format!("{}a", "not ".repeat(60));
+    for condition in [deep, wide, nots] {
+        let (ast, _) = parse("f.gate", &rule(&condition));
+        let compiled = compile(&[ast], &modes()).unwrap();
+        let validate = move || {
+            let schema: cedar_policy::Schema = compiled.schema.parse().unwrap();
+            let set: cedar_policy::PolicySet = compiled.cedar().parse().unwrap();
+            let result =
+                cedar_policy::Validator::new(schema).validate(&set, cedar_policy::ValidationMode::Strict);
+            assert!(result.validation_passed());
+        };
+        std::thread::Builder::new().stack_size(2 << 20).spawn(validate).unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn two_hundred_gates_are_read_and_a_larger_file_refused() {
+    let gate = |n: usize| FILES[0].1.replace("gate quality", &format!("gate quality{n}"));
+    let text: String = (0..200).map(gate).collect();
+    let (ast, errors) = parse("large.gate", &text);
+    assert_eq!(errors, []);
+    assert_eq!(compile(&[ast], &modes()).unwrap().gates.len(), 200);
+    let (_, errors) = parse("large.gate", &" ".repeat((1 << 18) + 1));
+    assert_eq!(codes_of(&errors), [codes::TOO_LARGE]);
+}
+
+#[test]
+fn every_truncation_is_reported() {
+    for (file, text) in FILES {
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+            let cut = &text[..end];
+            let whole = cut.lines().rev().find(|line| !line.trim().is_empty()).is_none_or(|line| {
+                line.trim_start().starts_with("//")
+                    || line.starts_with('}')
+                    || line.starts_with("mode staging {")
+            });
+            let (_, errors) = parse(file, cut);
+            assert!(whole || errors.len() == 1, "{file} cut at {end}: {errors:?}");
+        }
+    }
+}
+
+/// A change to a file: at an offset (in thousandths), this many bytes are replaced by this.
+fn change() -> impl Strategy<Value = (usize, usize, String)> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "{",
+            "}",
+            "(",
+            ")",
+            "\"",
+            "\\",
+            "//",
+            "\n",
+            "gate ",
+            "mode ",
+            "in ",
+            "not ",
+            "and ",
+            "because ",
+            "..",
+            "%",
+            " EUR",
+            "==",
+            "<",
+            "80%",
+            "0.75",
+            "1e9",
+            "99999999999999999999",
+            "set of text",
+            "{{",
+            "é",
+            "\u{0}",
+            "\r",
+            "data.",
+            "run:create",
+            "missing ",
+            "threshold ",
+            "decide by cedar x:y ",
+            "learn ",
+            "prod",
+            "line_coverage",
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,4}",
+    ];
+    (0..1000_usize, 0..40_usize, piece)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_files_never_panic(which in 0..FILES.len(), changes in prop::collection::vec(change(), 1..6)) {
+        let mut text = FILES[which].1.to_owned();
+        for (at, len, piece) in changes {
+            let floor = |text: &str, mut at: usize| {
+                at = at.min(text.len());
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                at
+            };
+            let start = floor(&text, text.len() * at / 1000);
+            let end = floor(&text, start + len).max(start);
+            text.replace_range(start..end, &piece);
+        }
+        let (ast, syntax) = parse("f.gate", &text);
+        for diagnostic in &syntax {
+            let place = diagnostic.place.as_ref().unwrap();
+            prop_assert!(text.get(place.span.clone()).is_some());
+        }
+        let others = FILES.iter().enumerate().filter(|(i, _)| *i != which).map(|(_, (file, text))| parse(file, text).0);
+        let asts: Vec<_> = others.chain([ast]).collect();
+        if let Ok(compiled) = compile(&asts, &modes()) {
+            let policies: cedar_policy::PolicySet = compiled.cedar().parse().unwrap();
+            let validator = cedar_policy::Validator::new(compiled.schema.parse().unwrap());
+            let valid = validator.validate(&policies, cedar_policy::ValidationMode::Strict);
+            prop_assert!(valid.validation_passed(), "{}\n{}", text, valid);
+            for module in compiled.modules {
+                regorus::Engine::new().add_policy(module.path, module.text).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_never_panics(text in "\\PC{0,200}") {
+        let _ = compile(&[parse("f.gate", &text).0], &modes());
+    }
+}
