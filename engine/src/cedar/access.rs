@@ -1,0 +1,170 @@
+//! The access policies of a bundle, indexed by action.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use cedar_policy::{
+    ActionConstraint, Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicySet, Request,
+    RestrictedExpression, Schema,
+};
+use cku_base::Principal;
+
+use super::entities;
+use crate::access::{Answer, Denial, Question, Resource, RoleGrant};
+
+/// Access policies with their schema.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessPolicies {
+    schema: Schema,
+    actions: HashMap<String, Action>,
+    roles: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Action {
+    uid: EntityUid,
+    policies: PolicySet,
+    context: &'static [&'static str],
+}
+
+/// What the context of an access request may hold, for actions whose schema declares it.
+const CONTEXTS: [&[&str]; 4] = [&["mode", "authentication"], &["mode"], &["authentication"], &[]];
+
+impl AccessPolicies {
+    /// Sorts the policies by the actions they can apply to.
+    pub(crate) fn new(
+        schema: Schema,
+        policies: &[Policy],
+        roles: BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let hierarchy = schema.action_entities().map_err(|e| e.to_string())?;
+        let mut actions = HashMap::new();
+        for uid in schema.actions() {
+            let fitting = policies.iter().filter(|p| applies(p, uid, &hierarchy)).cloned();
+            let action = Action {
+                uid: uid.clone(),
+                policies: PolicySet::from_policies(fitting).map_err(|e| e.to_string())?,
+                context: accepted_context(&schema, uid),
+            };
+            actions.insert(AsRef::<str>::as_ref(uid.id()).to_owned(), action);
+        }
+        Ok(Self { schema, actions, roles })
+    }
+
+    /// The names of all actions.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &str> {
+        self.actions.keys().map(String::as_str)
+    }
+
+    /// Whether a resource fits the schema; the error says how not.
+    pub(crate) fn check_resource(&self, resource: &Resource) -> Result<(), String> {
+        entities::check(resource, &self.schema)
+    }
+
+    /// Answers one question; whatever goes wrong is a denial.
+    pub(crate) fn ask(&self, question: &Question<'_>, known: &mut EntityCache) -> Answer {
+        match self.try_ask(question, known) {
+            Ok(answer) => answer,
+            Err(problem) => Answer::Denied(Denial::Error(problem)),
+        }
+    }
+
+    fn try_ask(&self, question: &Question<'_>, known: &mut EntityCache) -> Result<Answer, String> {
+        let action = self
+            .actions
+            .get(question.action)
+            .ok_or_else(|| format!("the access schema has no action `{}`", question.action))?;
+        let entities = known.entities(question, self)?;
+        let principal = entities::principal_uid(question.principal)?;
+        let resource = entities::resource_uid(question.resource)?;
+        // An absent entity has no attributes and no parents, and policies over it pass or vanish.
+        if entities.get(&principal).is_none() || entities.get(&resource).is_none() {
+            return Err("the principal or the resource is not known".to_owned());
+        }
+        let context = context(action.context, question)?;
+        let request = Request::new(principal, action.uid.clone(), resource, context, Some(&self.schema))
+            .map_err(|e| e.to_string())?;
+        let response = Authorizer::new().is_authorized(&request, &action.policies, entities);
+        // A policy that errs is skipped by Cedar, a forbid included: so any error is a deny.
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Err(error.to_string());
+        }
+        let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        by.sort();
+        Ok(match response.decision() {
+            Decision::Allow => Answer::Allowed { by },
+            Decision::Deny if by.is_empty() => Answer::Denied(Denial::NotPermitted),
+            Decision::Deny => Answer::Denied(Denial::Forbidden(by)),
+        })
+    }
+}
+
+fn applies(policy: &Policy, action: &EntityUid, hierarchy: &Entities) -> bool {
+    let within = |group: &EntityUid| group == action || hierarchy.is_ancestor_of(group, action);
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => uid == *action,
+        ActionConstraint::In(groups) => groups.iter().any(within),
+    }
+}
+
+fn accepted_context(schema: &Schema, action: &EntityUid) -> &'static [&'static str] {
+    let accepts = |names: &&&'static [&'static str]| {
+        let pairs = names.iter().map(|n| ((*n).to_owned(), RestrictedExpression::new_string(String::new())));
+        Context::from_pairs(pairs).is_ok_and(|c| c.validate(schema, action).is_ok())
+    };
+    CONTEXTS.iter().find(accepts).copied().unwrap_or(&[])
+}
+
+fn context(names: &[&str], question: &Question<'_>) -> Result<Context, String> {
+    let pairs = names.iter().map(|name| {
+        let value = if *name == "mode" { question.mode } else { question.authentication };
+        ((*name).to_owned(), RestrictedExpression::new_string(value.to_owned()))
+    });
+    Context::from_pairs(pairs).map_err(|e| e.to_string())
+}
+
+/// The entities of questions asked before; the oldest are forgotten first.
+#[derive(Debug, Default)]
+pub(crate) struct EntityCache {
+    built: HashMap<Known, Entities>,
+    order: VecDeque<Known>,
+}
+
+/// What the entities of a question depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Known {
+    principal: Principal,
+    grants: Vec<RoleGrant>,
+    resource: Resource,
+}
+
+impl EntityCache {
+    const CAPACITY: usize = 1_024;
+
+    fn entities(&mut self, question: &Question<'_>, policies: &AccessPolicies) -> Result<&Entities, String> {
+        let grants: Vec<&RoleGrant> =
+            question.grants.iter().filter(|g| g.principal == *question.principal).collect();
+        let key = Known {
+            principal: question.principal.clone(),
+            grants: grants.iter().map(|g| (*g).clone()).collect(),
+            resource: question.resource.clone(),
+        };
+        if !self.built.contains_key(&key) {
+            let built = entities::build(
+                question.principal,
+                &grants,
+                question.resource,
+                &policies.roles,
+                &policies.schema,
+            )?;
+            if self.built.len() >= Self::CAPACITY
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.built.remove(&oldest);
+            }
+            self.order.push_back(key.clone());
+            self.built.insert(key.clone(), built);
+        }
+        self.built.get(&key).ok_or_else(|| "the entities were not kept".to_owned())
+    }
+}

@@ -1,0 +1,120 @@
+//! The entities that access policies see, built natively: tenants, roles, principals, resources.
+//!
+//! Every tenant has one `Role` entity per role, held in its attributes; the role of a parent tenant
+//! is a member of the child's, so that `principal in resource.tenant.reviewers` knows inheritance.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
+use cku_base::{Principal, PrincipalKind, TenantPath};
+
+use super::uid;
+use crate::access::{AttributeValue, Resource, RoleGrant};
+
+/// Builds the entities of one question: the principal with its roles, the resource, and every tenant
+/// that either of them belongs to. They are validated against the schema.
+pub(super) fn build(
+    principal: &Principal,
+    grants: &[&RoleGrant],
+    resource: &Resource,
+    roles: &BTreeMap<String, String>,
+    schema: &Schema,
+) -> Result<Entities, String> {
+    let tenants: BTreeSet<TenantPath> =
+        principal.tenant.ancestry().chain(resource.tenant.ancestry()).collect();
+    let mut entities = Vec::new();
+    for tenant in &tenants {
+        let attributes = roles
+            .iter()
+            .map(|(role, attribute)| Ok((attribute.clone(), reference(role_uid(tenant, role)?))))
+            .collect::<Result<HashMap<_, _>, String>>()?;
+        let parents = tenant.parent().map(|t| tenant_uid(&t)).transpose()?;
+        entities.push(entity(tenant_uid(tenant)?, attributes, parents)?);
+        for role in roles.keys() {
+            let children = tenants.iter().filter(|t| t.parent().as_ref() == Some(tenant));
+            let parents = children.map(|child| role_uid(child, role)).collect::<Result<HashSet<_>, _>>()?;
+            entities.push(entity(role_uid(tenant, role)?, HashMap::new(), parents)?);
+        }
+    }
+    entities.push(principal_entity(principal, grants, &tenants)?);
+    if resource.type_name != "Tenant" {
+        entities.push(resource_entity(resource)?);
+    }
+    Entities::from_entities(entities, Some(schema)).map_err(|e| e.to_string())
+}
+
+/// Whether a resource fits the schema.
+pub(super) fn check(resource: &Resource, schema: &Schema) -> Result<(), String> {
+    Entities::from_entities([resource_entity(resource)?], Some(schema)).map(|_| ()).map_err(|e| e.to_string())
+}
+
+/// The entity of a principal.
+pub(super) fn principal_uid(principal: &Principal) -> Result<EntityUid, String> {
+    let type_name = match principal.kind {
+        PrincipalKind::User => "User",
+        PrincipalKind::ServiceAccount => "ServiceAccount",
+        PrincipalKind::Agent => "Agent",
+    };
+    named(type_name, &principal.id)
+}
+
+/// The entity of a resource.
+pub(super) fn resource_uid(resource: &Resource) -> Result<EntityUid, String> {
+    named(&resource.type_name, &resource.id)
+}
+
+fn principal_entity(
+    principal: &Principal,
+    grants: &[&RoleGrant],
+    tenants: &BTreeSet<TenantPath>,
+) -> Result<Entity, String> {
+    let attributes = HashMap::from([
+        ("name".to_owned(), RestrictedExpression::new_string(principal.to_string())),
+        ("tenant".to_owned(), reference(tenant_uid(&principal.tenant)?)),
+    ]);
+    let held = grants.iter().filter(|g| g.principal == *principal && tenants.contains(&g.tenant));
+    let parents = held.map(|g| role_uid(&g.tenant, &g.role)).collect::<Result<HashSet<_>, _>>()?;
+    entity(principal_uid(principal)?, attributes, parents)
+}
+
+fn resource_entity(resource: &Resource) -> Result<Entity, String> {
+    let tenant = ("tenant".to_owned(), reference(tenant_uid(&resource.tenant)?));
+    let attributes = resource.attributes.iter().map(|(name, value)| (name.clone(), expression(value)));
+    entity(resource_uid(resource)?, attributes.chain([tenant]).collect(), None)
+}
+
+fn expression(value: &AttributeValue) -> RestrictedExpression {
+    match value {
+        AttributeValue::Bool(b) => RestrictedExpression::new_bool(*b),
+        AttributeValue::Long(n) => RestrictedExpression::new_long(*n),
+        AttributeValue::Text(text) => RestrictedExpression::new_string(text.clone()),
+        AttributeValue::Texts(texts) => {
+            RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string))
+        }
+    }
+}
+
+fn entity(
+    uid: EntityUid,
+    attributes: HashMap<String, RestrictedExpression>,
+    parents: impl IntoIterator<Item = EntityUid>,
+) -> Result<Entity, String> {
+    Entity::new(uid, attributes, parents.into_iter().collect()).map_err(|e| e.to_string())
+}
+
+fn tenant_uid(tenant: &TenantPath) -> Result<EntityUid, String> {
+    named("Tenant", tenant.as_str())
+}
+
+fn role_uid(tenant: &TenantPath, role: &str) -> Result<EntityUid, String> {
+    // `#` is in no tenant path, so no two roles share a name.
+    named("Role", &format!("{tenant}#{role}"))
+}
+
+fn named(type_name: &str, id: &str) -> Result<EntityUid, String> {
+    uid(type_name, id).ok_or_else(|| format!("`{type_name}` is not the name of an entity type"))
+}
+
+fn reference(uid: EntityUid) -> RestrictedExpression {
+    RestrictedExpression::new_entity_uid(uid)
+}

@@ -1,0 +1,98 @@
+//! Evaluates a bundle for one input after another.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use regorus::Value;
+
+use crate::{
+    RuleVerdict,
+    access::{Answer, Denial, Question},
+    bundle::Bundle,
+    cedar::access::EntityCache,
+    error::EvalError,
+    facts::Facts,
+    rego::RegoWorker,
+};
+
+/// Evaluates a bundle for one input after another; each thread has its own.
+#[derive(Debug)]
+pub struct Worker {
+    bundle: Arc<Bundle>,
+    rego: RegoWorker,
+    entities: EntityCache,
+}
+
+impl Worker {
+    /// A worker for this bundle; cheap, the bundle is prepared already.
+    pub fn new(bundle: Arc<Bundle>) -> Self {
+        let rego = bundle.rego().worker();
+        Self { bundle, rego, entities: EntityCache::default() }
+    }
+
+    /// The bundle it evaluates.
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
+    }
+
+    /// The input of all evaluations that follow.
+    pub fn set_input(&mut self, input: Value) {
+        self.rego.set_input(input);
+    }
+
+    /// The facts of a gate, checked against their types.
+    pub fn facts(&mut self, gate: &str) -> Result<Facts, EvalError> {
+        let Some(declared) = self.bundle.facts_of(gate) else {
+            return Err(EvalError::Failed(format!("the gate `{gate}` has no facts")));
+        };
+        let collected = self.rego.rule(&declared.path)?;
+        Facts::read(&declared.facts, collected.as_ref()).map_err(|e| EvalError::Failed(e.to_string()))
+    }
+
+    /// What the rules of a gate say of these facts and access answers.
+    pub fn rules(
+        &self,
+        gate: &str,
+        mode: &str,
+        facts: &Facts,
+        access: &BTreeMap<String, bool>,
+    ) -> Result<RuleVerdict, EvalError> {
+        self.bundle.rules().evaluate(gate, mode, facts, access)
+    }
+
+    /// The value of a Rego rule, `data.a.b`, as JSON; none where it is undefined.
+    pub fn value(&mut self, path: &str) -> Result<Option<serde_json::Value>, EvalError> {
+        self.rego.rule(path)?.map(|v| json(&v)).transpose()
+    }
+
+    /// The value of any Rego query with one expression, as JSON; none where it is undefined.
+    pub fn query(&mut self, query: &str) -> Result<Option<serde_json::Value>, EvalError> {
+        self.rego.query(query)?.map(|v| json(&v)).transpose()
+    }
+
+    /// Asks the access policies; whatever goes wrong is a denial.
+    pub fn ask(&mut self, question: &Question<'_>) -> Answer {
+        match self.bundle.access() {
+            Some(policies) => policies.ask(question, &mut self.entities),
+            None => Answer::Denied(Denial::Error("the bundle has no access policies".to_owned())),
+        }
+    }
+}
+
+/// Undefined would serialise as a text, so it is looked for before.
+fn json(value: &Value) -> Result<serde_json::Value, EvalError> {
+    let failed = |message: String| EvalError::Failed(message);
+    if contains_undefined(value) {
+        return Err(failed("the value has undefined members".to_owned()));
+    }
+    serde_json::to_value(value).map_err(|e| failed(format!("the value is not JSON: {e}")))
+}
+
+fn contains_undefined(value: &Value) -> bool {
+    match value {
+        Value::Undefined => true,
+        Value::Array(items) => items.iter().any(contains_undefined),
+        Value::Set(items) => items.iter().any(contains_undefined),
+        Value::Object(members) => members.iter().any(|(k, v)| contains_undefined(k) || contains_undefined(v)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
