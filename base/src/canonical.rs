@@ -12,6 +12,46 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     Ok(serde_json_canonicalizer::to_vec(value)?)
 }
 
+/// A canonical object put together from members that are canonical already, so that a large member
+/// which several documents share is written once.
+#[derive(Debug, Default)]
+pub struct ObjectWriter {
+    members: std::collections::BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl ObjectWriter {
+    /// Adds a member; the name is plain ASCII without quotes and escapes.
+    pub fn member<T: Serialize>(mut self, name: &'static str, value: &T) -> Result<Self, CanonicalError> {
+        self.members.insert(name, to_vec(value)?);
+        Ok(self)
+    }
+
+    /// Adds a member whose canonical bytes are known.
+    pub fn canonical(mut self, name: &'static str, bytes: &[u8]) -> Self {
+        self.members.insert(name, bytes.to_vec());
+        self
+    }
+
+    /// The canonical bytes of the object.
+    pub fn finish(self) -> Vec<u8> {
+        // For ASCII the order of bytes is the order of UTF-16 units that RFC 8785 asks for.
+        let length = self.members.iter().map(|(name, bytes)| name.len() + bytes.len() + 4).sum::<usize>();
+        let mut out = Vec::with_capacity(length + 2);
+        out.push(b'{');
+        for (position, (name, bytes)) in self.members.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(bytes);
+        }
+        out.push(b'}');
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +64,17 @@ mod tests {
         let text = String::from_utf8(to_vec(&value).unwrap()).unwrap();
         // U+1F600 is the surrogate pair D83D DE00, so it sorts before U+FB33 (RFC 8785, 3.2.3).
         assert_eq!(text, "{\"a\":[1,2.5],\"b\":1000,\"\u{1f600}\":2,\"\u{fb33}\":1}");
+    }
+
+    #[test]
+    fn an_object_put_together_is_the_object_written_at_once() {
+        let inner = json!({"z": 1, "a": [true, null]});
+        let whole = json!({"b": inner, "a": "text", "run_id": 7});
+        let bytes = to_vec(&inner).unwrap();
+        let writer = ObjectWriter::default().canonical("b", &bytes);
+        let written = writer.member("run_id", &7).unwrap().member("a", &"text").unwrap().finish();
+        assert_eq!(written, to_vec(&whole).unwrap());
+        assert_eq!(ObjectWriter::default().finish(), b"{}");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -33,6 +33,14 @@ pub struct Question<'q> {
     pub authentication: &'q str,
 }
 
+impl<'q> Question<'q> {
+    /// The grants of the principal who asks.
+    pub(crate) fn grants_held(&self) -> impl Iterator<Item = &'q RoleGrant> + use<'q> {
+        let (grants, principal) = (self.grants, self.principal);
+        grants.iter().filter(move |g| g.principal == *principal)
+    }
+}
+
 /// What an action is done to: an entity that belongs to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resource {

@@ -11,7 +11,7 @@ use cku_base::{
     diagnostic::{Diagnostic, Place},
     suggest,
 };
-use cku_lang::{Compiled, Fact, Gate, GateBody, Policy, Rules, Type};
+use cku_lang::{Compiled, Fact, Gate, GateBody, Policy, RegoModule, Rules, Type};
 
 use crate::{
     access::{Denial, Resource},
@@ -25,11 +25,17 @@ use crate::{
     },
     sequence::{self, SEQUENCE_PATH, Sequence},
     source::{FileKind, Sources},
-    targets::Targets,
+    targets::{ENTITIES, Targets},
 };
 
 /// Where the compiled facts of gates live; no module of the bundle may define rules there.
 const FACTS_PACKAGE: [&str; 2] = ["cku", "facts"];
+
+/// Where what all gates ask of Rego is collected at once; nor there.
+const TOGETHER_PACKAGE: [&str; 2] = ["cku", "together"];
+
+/// The rule of that package.
+pub(crate) const TOGETHER_PATH: &str = "data.cku.together.asked";
 
 /// Parsers recurse; the limit on nesting bounds most of it, the stack has room for the rest.
 const LOADING_STACK: usize = 256 << 20;
@@ -41,6 +47,7 @@ pub struct Bundle {
     revision: Digest,
     manifest: Manifest,
     compiled: Compiled,
+    together: RegoModule,
     facts: HashMap<String, GateFacts>,
     policies: HashMap<String, usize>,
     data: serde_json::Value,
@@ -64,10 +71,7 @@ impl Bundle {
     pub fn load(dir: &Path) -> Result<Self, LoadError> {
         let sources = Sources::read_dir(dir).map_err(|diagnostics| LoadError { diagnostics })?;
         if sources.text(MANIFEST_FILE).is_none() {
-            let problem = Diagnostic::error("B001", format!("there is no `{MANIFEST_FILE}` in it"))
-                .at(Place::whole_file(dir.display().to_string()))
-                .help("name the folder of a bundle");
-            return Err(LoadError { diagnostics: vec![problem] });
+            return Err(LoadError { diagnostics: vec![no_manifest()] });
         }
         Self::from_sources(sources)
     }
@@ -167,13 +171,41 @@ impl Bundle {
 
     /// The Rego modules without tests, compiled ones included.
     pub(crate) fn modules(&self) -> impl Iterator<Item = ModuleText<'_>> {
-        modules(&self.sources, &self.compiled)
+        modules(&self.sources, &self.compiled, &self.together)
     }
 }
 
-fn modules<'b>(sources: &'b Sources, compiled: &'b Compiled) -> impl Iterator<Item = ModuleText<'b>> {
+fn no_manifest() -> Diagnostic {
+    Diagnostic::error("B001", format!("there is no `{MANIFEST_FILE}`"))
+        .at(Place::whole_file(MANIFEST_FILE))
+        .help("name the folder of a bundle, or write its manifest")
+}
+
+fn modules<'b>(
+    sources: &'b Sources,
+    compiled: &'b Compiled,
+    together: &'b RegoModule,
+) -> impl Iterator<Item = ModuleText<'b>> {
     let written = sources.of_kind(FileKind::Rego).map(|f| ModuleText { path: &f.path, text: &f.text });
-    written.chain(compiled.modules.iter().map(|m| ModuleText { path: &m.path, text: &m.text }))
+    let compiled = compiled.modules.iter().chain([together]);
+    written.chain(compiled.map(|m| ModuleText { path: &m.path, text: &m.text }))
+}
+
+/// One rule for what all gates ask of Rego, so that what they share is evaluated once.
+///
+/// A gate that decides by Rego has the set of its one value, which is empty where it is undefined.
+fn together(compiled: &Compiled) -> RegoModule {
+    let members = compiled.gates.iter().map(|gate| match &gate.body {
+        GateBody::Rules(_) => format!("\t\"{}\": {},\n", gate.name, collected_path(&gate.name)),
+        GateBody::Rego { path, .. } => format!("\t\"{}\": {{x | x := {path}}},\n", gate.name),
+    });
+    let members: String = members.collect();
+    let text = format!("package {}\n\nasked := {{\n{members}}}\n", TOGETHER_PACKAGE.join("."));
+    RegoModule { path: "compiled/together.rego".to_owned(), text }
+}
+
+fn collected_path(gate: &str) -> String {
+    format!("data.{}.{gate}.collected", FACTS_PACKAGE.join("."))
 }
 
 /// The parts of a bundle as far as they could be read, each problem noted.
@@ -199,8 +231,7 @@ impl Loading {
             problems.push(problem);
         }
         let text = sources.text(MANIFEST_FILE);
-        let missing = || Diagnostic::error("B001", format!("there is no `{MANIFEST_FILE}`"));
-        let manifest = match text.ok_or_else(missing).and_then(|t| Manifest::read(t)) {
+        let manifest = match text.ok_or_else(no_manifest).and_then(|t| Manifest::read(t)) {
             Ok(manifest) => manifest,
             Err(problem) => {
                 problems.push(problem);
@@ -215,7 +246,8 @@ impl Loading {
 
     fn finish(self, sources: &Sources, problems: &mut Vec<Diagnostic>) -> Option<Bundle> {
         let Self { manifest, compiled, data, access } = self;
-        let targets = Targets::load(&data, &manifest, access.as_ref(), problems);
+        let file = sources.of_kind(FileKind::Data).map(|f| f.path.as_str()).find(|p| p.starts_with(ENTITIES));
+        let targets = Targets::load(&data, file.unwrap_or(ENTITIES), &manifest, access.as_ref(), problems);
         let Some(compiled) = compiled else {
             // The Rego is still looked at, so that one round shows all that is wrong.
             let written =
@@ -224,7 +256,8 @@ impl Loading {
             return None;
         };
         problems.extend(compiled.warnings.iter().cloned());
-        let texts: Vec<ModuleText<'_>> = modules(sources, &compiled).collect();
+        let together = together(&compiled);
+        let texts: Vec<ModuleText<'_>> = modules(sources, &compiled, &together).collect();
         let rego = RegoProgram::load(&texts, &data, &manifest, problems);
         check_references(&compiled, &manifest, access.as_ref(), problems);
         let rules = GateRules::load(&compiled, &manifest.modes).map_err(|p| problems.extend(p)).ok();
@@ -233,8 +266,8 @@ impl Loading {
         let sequences = sequences(&rego, &manifest, &compiled, problems);
         let facts = compiled.gates.iter().filter_map(|gate| {
             let GateBody::Rules(rules) = &gate.body else { return None };
-            let path = format!("data.{}.{}.collected", FACTS_PACKAGE.join("."), gate.name);
-            Some((gate.name.clone(), GateFacts { path, facts: rules.facts.clone() }))
+            let facts = GateFacts { path: collected_path(&gate.name), facts: rules.facts.clone() };
+            Some((gate.name.clone(), facts))
         });
         Some(Bundle {
             revision: sources.revision(),
@@ -245,6 +278,7 @@ impl Loading {
             warnings: Vec::new(),
             manifest,
             compiled,
+            together,
             data,
             rego,
             access,
@@ -296,8 +330,9 @@ fn access(sources: &Sources, manifest: &Manifest, problems: &mut Vec<Diagnostic>
                     if let Some(first) = places.insert(id.clone(), place.clone()) {
                         let message = format!("two policies have the id `{id}`; the other is at {first}");
                         problems.push(Diagnostic::error("C005", message).at(place));
+                    } else {
+                        policies.push(policy);
                     }
-                    policies.push(policy);
                 }
             }
             Err(found) => problems.extend(found),
@@ -317,6 +352,8 @@ fn check_references(
     access: Option<&AccessPolicies>,
     problems: &mut Vec<Diagnostic>,
 ) {
+    let problems_of_schema =
+        access.is_none() && problems.iter().any(|p| p.is_error() && p.code.starts_with('C'));
     let mut unknown = |what: &str, name: &str, near: Option<&str>, place: &Place, help: &str| {
         let help = near.map_or_else(|| help.to_owned(), |n| format!("did you mean `{n}`?"));
         problems.push(
@@ -328,7 +365,8 @@ fn check_references(
     {
         let actions: Vec<&str> = access.iter().flat_map(|a| a.actions()).collect();
         let action = requirement.action.as_str();
-        if !actions.contains(&action) {
+        // With a schema that could not be read, every action would seem unknown.
+        if !actions.contains(&action) && !problems_of_schema {
             let near = suggest(action, actions.iter().copied());
             unknown(
                 "access action",
@@ -386,6 +424,7 @@ fn check_paths(
     let sequence = ["cku", "sequence"];
     for (path, node) in graph.rules() {
         let compiled_here = path.starts_with(&FACTS_PACKAGE.map(str::to_owned))
+            || path.starts_with(&TOGETHER_PACKAGE.map(str::to_owned))
             || (!compiled.sequences.is_empty() && path.starts_with(&sequence.map(str::to_owned)));
         if compiled_here && node.files.iter().any(|f| !f.starts_with("compiled/")) {
             let problem =
@@ -424,8 +463,11 @@ fn sequences(
         (mode.clone(), sequence)
     };
     let sequences: BTreeMap<String, Sequence> = manifest.modes.iter().map(of_mode).collect();
+    let fine = !problems.iter().any(Diagnostic::is_error);
     for (mode, sequence) in &sequences {
-        if let Err(why) = sequence {
+        if let Err(why) = sequence
+            && fine
+        {
             let warning =
                 Diagnostic::warning("B010", format!("every run in mode `{mode}` is rejected: {why}"))
                     .at(Place::whole_file(MANIFEST_FILE))

@@ -62,7 +62,7 @@ fn merge(node: &mut Value, value: Value, file: &str) -> Result<(), Diagnostic> {
             *node = value;
             Ok(())
         }
-        _ => Err(collision(file, "this document")),
+        _ => Err(collision(file, path_of(file).last().copied().unwrap_or("data"))),
     }
 }
 

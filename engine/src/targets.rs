@@ -15,7 +15,8 @@ use crate::{
     manifest::Manifest,
 };
 
-const ENTITIES: &str = "data/entities";
+/// Where the entities of targets are.
+pub(crate) const ENTITIES: &str = "data/entities";
 
 /// The known targets, by their text.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,7 @@ impl Targets {
     /// Reads `data.entities` and checks each entity against the access schema.
     pub(crate) fn load(
         data: &Value,
+        file: &str,
         manifest: &Manifest,
         access: Option<&AccessPolicies>,
         problems: &mut Vec<Diagnostic>,
@@ -35,7 +37,7 @@ impl Targets {
         let mut targets = Self { kinds: manifest.targets.clone(), known: HashMap::new() };
         let Some(entities) = data.get("entities") else { return targets };
         let mut refuse = |message: String| {
-            problems.push(Diagnostic::error("B007", message).at(Place::whole_file(ENTITIES)));
+            problems.push(Diagnostic::error("B007", message).at(Place::whole_file(file)));
         };
         let Value::Object(kinds) = entities else {
             refuse("`entities` maps kinds to targets, like `service: {acme/api: {}}`".to_owned());

@@ -276,6 +276,8 @@ pub struct Policy {
     pub effect: PolicyEffect,
     /// The mode it holds in; `None` for all.
     pub mode: Option<String>,
+    /// The Cedar expression under which a forbid applies in its mode; empty for a permit.
+    pub condition: String,
     /// The complete policy in Cedar, with its `@id` and the comment that names its source line.
     pub text: String,
     /// The source it comes from.

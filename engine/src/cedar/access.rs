@@ -1,6 +1,9 @@
 //! The access policies of a bundle, indexed by action.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
+};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicySet, Request,
@@ -61,19 +64,21 @@ impl AccessPolicies {
     }
 
     /// Answers one question; whatever goes wrong is a denial.
-    pub(crate) fn ask(&self, question: &Question<'_>, known: &mut EntityCache) -> Answer {
-        match self.try_ask(question, known) {
+    pub(crate) fn ask(&self, question: &Question<'_>) -> Answer {
+        match self.try_ask(question) {
             Ok(answer) => answer,
             Err(problem) => Answer::Denied(Denial::Error(problem)),
         }
     }
 
-    fn try_ask(&self, question: &Question<'_>, known: &mut EntityCache) -> Result<Answer, String> {
+    fn try_ask(&self, question: &Question<'_>) -> Result<Answer, String> {
         let action = self
             .actions
             .get(question.action)
             .ok_or_else(|| format!("the access schema has no action `{}`", question.action))?;
-        let entities = known.entities(question, self)?;
+        let held: Vec<&RoleGrant> = question.grants_held().collect();
+        let entities =
+            entities::build(question.principal, &held, question.resource, &self.roles, &self.schema)?;
         let principal = entities::principal_uid(question.principal)?;
         let resource = entities::resource_uid(question.resource)?;
         // An absent entity has no attributes and no parents, and policies over it pass or vanish.
@@ -83,7 +88,7 @@ impl AccessPolicies {
         let context = context(action.context, question)?;
         let request = Request::new(principal, action.uid.clone(), resource, context, Some(&self.schema))
             .map_err(|e| e.to_string())?;
-        let response = Authorizer::new().is_authorized(&request, &action.policies, entities);
+        let response = Authorizer::new().is_authorized(&request, &action.policies, &entities);
         // A policy that errs is skipped by Cedar, a forbid included: so any error is a deny.
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(error.to_string());
@@ -123,48 +128,62 @@ fn context(names: &[&str], question: &Question<'_>) -> Result<Context, String> {
     Context::from_pairs(pairs).map_err(|e| e.to_string())
 }
 
-/// The entities of questions asked before; the oldest are forgotten first.
+/// Answers given before, with what they depend on.
+///
+/// The policies never change within a bundle and an answer depends on nothing else, so the same
+/// question has the same answer. A full cache starts anew.
 #[derive(Debug, Default)]
-pub(crate) struct EntityCache {
-    built: HashMap<Known, Entities>,
-    order: VecDeque<Known>,
+pub(crate) struct Answers {
+    hasher: std::hash::RandomState,
+    known: HashMap<u64, Vec<Answered>>,
 }
 
-/// What the entities of a question depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Known {
+#[derive(Debug)]
+struct Answered {
     principal: Principal,
     grants: Vec<RoleGrant>,
+    action: String,
     resource: Resource,
+    mode: String,
+    authentication: String,
+    answer: Answer,
 }
 
-impl EntityCache {
-    const CAPACITY: usize = 1_024;
+impl Answers {
+    const CAPACITY: usize = 4_096;
 
-    fn entities(&mut self, question: &Question<'_>, policies: &AccessPolicies) -> Result<&Entities, String> {
-        let grants: Vec<&RoleGrant> =
-            question.grants.iter().filter(|g| g.principal == *question.principal).collect();
-        let key = Known {
-            principal: question.principal.clone(),
-            grants: grants.iter().map(|g| (*g).clone()).collect(),
-            resource: question.resource.clone(),
-        };
-        if !self.built.contains_key(&key) {
-            let built = entities::build(
-                question.principal,
-                &grants,
-                question.resource,
-                &policies.roles,
-                &policies.schema,
-            )?;
-            if self.built.len() >= Self::CAPACITY
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.built.remove(&oldest);
-            }
-            self.order.push_back(key.clone());
-            self.built.insert(key.clone(), built);
+    /// The answer to a question, found or asked.
+    pub(crate) fn find_or_ask(&mut self, question: &Question<'_>, policies: &AccessPolicies) -> Answer {
+        let key =
+            self.hasher.hash_one((question.principal, question.action, question.resource, question.mode));
+        let known = self.known.get(&key).and_then(|bucket| bucket.iter().find(|a| a.answers(question)));
+        if let Some(known) = known {
+            return known.answer.clone();
         }
-        self.built.get(&key).ok_or_else(|| "the entities were not kept".to_owned())
+        let answer = policies.ask(question);
+        if self.known.len() >= Self::CAPACITY {
+            self.known.clear();
+        }
+        self.known.entry(key).or_default().push(Answered {
+            principal: question.principal.clone(),
+            grants: question.grants_held().cloned().collect(),
+            action: question.action.to_owned(),
+            resource: question.resource.clone(),
+            mode: question.mode.to_owned(),
+            authentication: question.authentication.to_owned(),
+            answer: answer.clone(),
+        });
+        answer
+    }
+}
+
+impl Answered {
+    fn answers(&self, question: &Question<'_>) -> bool {
+        self.principal == *question.principal
+            && self.action == question.action
+            && self.mode == question.mode
+            && self.authentication == question.authentication
+            && self.resource == *question.resource
+            && self.grants.iter().eq(question.grants_held())
     }
 }

@@ -40,12 +40,14 @@ pub(super) fn build(
     if resource.type_name != "Tenant" {
         entities.push(resource_entity(resource)?);
     }
-    Entities::from_entities(entities, Some(schema)).map_err(|e| e.to_string())
+    Entities::from_entities(entities, Some(schema)).map_err(|e| with_causes(&e))
 }
 
 /// Whether a resource fits the schema.
 pub(super) fn check(resource: &Resource, schema: &Schema) -> Result<(), String> {
-    Entities::from_entities([resource_entity(resource)?], Some(schema)).map(|_| ()).map_err(|e| e.to_string())
+    Entities::from_entities([resource_entity(resource)?], Some(schema))
+        .map(|_| ())
+        .map_err(|e| with_causes(&e))
 }
 
 /// The entity of a principal.
@@ -100,6 +102,12 @@ fn entity(
     parents: impl IntoIterator<Item = EntityUid>,
 ) -> Result<Entity, String> {
     Entity::new(uid, attributes, parents.into_iter().collect()).map_err(|e| e.to_string())
+}
+
+/// An error and what caused it, which is where Cedar says what does not fit.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn tenant_uid(tenant: &TenantPath) -> Result<EntityUid, String> {

@@ -1,10 +1,13 @@
 //! The compiled rules of gates: one small policy set for each gate, mode and question.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    str::FromStr,
+};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet, Request,
-    RestrictedExpression,
+    Authorizer, Context, Decision, Entities, EntityUid, EvalResult, Expression, Policy, PolicyId, PolicySet,
+    Request, RestrictedExpression, eval_expression,
 };
 use cku_base::diagnostic::Diagnostic;
 use cku_lang::{Compiled, PolicyEffect};
@@ -39,6 +42,8 @@ pub(crate) struct GateRules {
 #[derive(Debug, Clone)]
 struct Questions {
     mode: EntityUid,
+    /// What stops the run: the conditions of all forbids on `proceed`, joined by `||`.
+    stops: Expression,
     proceed: Question,
     hold: Question,
 }
@@ -90,6 +95,7 @@ impl GateRules {
                 };
                 use PolicyEffect::{ForbidBoth, ForbidProceed, PermitHold, PermitProceed};
                 let set = Questions {
+                    stops: stops(compiled, &gate.name, mode).map_err(|d| vec![d])?,
                     mode: uid("Mode", mode).ok_or_else(missing)?,
                     proceed: of(&[PermitProceed, ForbidProceed, ForbidBoth], "proceed")
                         .ok_or_else(missing)?,
@@ -115,6 +121,9 @@ impl GateRules {
             .get(&key)
             .ok_or_else(|| failed(format!("no rules for gate `{gate}` in mode `{mode}`")))?;
         let context = context(&questions.mode, facts, access)?;
+        if self.nothing_stops(questions, context.clone()) {
+            return Ok(RuleVerdict::Pass);
+        }
         match self.ask(&questions.proceed, context.clone())? {
             Answer::Allow => Ok(RuleVerdict::Pass),
             Answer::Deny(pausing) => match self.ask(&questions.hold, context)? {
@@ -122,6 +131,16 @@ impl GateRules {
                 Answer::Deny(rejecting) => Ok(RuleVerdict::Reject(rejecting)),
             },
         }
+    }
+
+    /// Whether every condition is false and none errs: then no forbid applies and the permit does, which
+    /// is most runs in an eighth of the time. Whatever else comes out, the policies are asked one by one.
+    fn nothing_stops(&self, questions: &Questions, context: Context) -> bool {
+        let (subject, action, run) =
+            (self.subject.clone(), questions.proceed.action.clone(), self.run.clone());
+        Request::new(subject, action, run, context, None).is_ok_and(|request| {
+            matches!(eval_expression(&request, &self.empty, &questions.stops), Ok(EvalResult::Bool(false)))
+        })
     }
 
     fn ask(&self, question: &Question, context: Context) -> Result<Answer, EvalError> {
@@ -141,6 +160,17 @@ impl GateRules {
             Decision::Deny => Ok(Answer::Deny(reasons)),
         }
     }
+}
+
+fn stops(compiled: &Compiled, gate: &str, mode: &str) -> Result<Expression, Diagnostic> {
+    let conditions = compiled.policies.iter().filter(|p| {
+        p.gate == gate
+            && matches!(p.effect, PolicyEffect::ForbidProceed | PolicyEffect::ForbidBoth)
+            && p.mode.as_ref().is_none_or(|m| m == mode)
+    });
+    let conditions: Vec<String> = conditions.map(|p| format!("({})", p.condition)).collect();
+    let joined = if conditions.is_empty() { "false".to_owned() } else { conditions.join(" || ") };
+    Expression::from_str(&joined).map_err(|error| internal(gate, &error.to_string()))
 }
 
 enum Answer {

@@ -128,5 +128,9 @@ pub(super) fn split_located(error: &str) -> (Option<(&str, u32, u32)>, String) {
         let line = parts.next()?.parse().ok()?;
         Some((parts.next()?, line, column))
     });
-    (place, message.split_whitespace().collect::<Vec<_>>().join(" "))
+    match message {
+        // What the parser says of a query that ends too early or goes on too long.
+        "expecting" => (place, "the query does not parse to its end".to_owned()),
+        message => (place, message.split_whitespace().collect::<Vec<_>>().join(" ")),
+    }
 }

@@ -152,6 +152,9 @@ impl<'a> Draft<'a> {
             PolicyEffect::ForbidProceed => ("forbid", format!("action == {proceed}")),
             PolicyEffect::ForbidBoth => ("forbid", format!("action in [{proceed}, {hold}]")),
         };
+        let unless = self.unless.as_ref().map(|unless| format!("!({unless})"));
+        let stops: Vec<&str> = self.when.iter().chain(&unless).map(String::as_str).collect();
+        let condition = stops.join(" && ");
         let in_mode = self.mode.as_ref().map(|mode| format!("context.mode == Mode::{}", quoted(mode)));
         let when: Vec<String> = in_mode.into_iter().chain(self.when).collect();
         let mut text = format!("// {}: {}\n", line(self.place), self.comment);
@@ -169,6 +172,7 @@ impl<'a> Draft<'a> {
             origin: self.origin,
             effect: self.effect,
             mode: self.mode,
+            condition,
             text,
             place: self.place.clone(),
         }

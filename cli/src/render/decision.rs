@@ -1,0 +1,84 @@
+//! A decision as a person reads it: a table of gates, the reasons beneath.
+
+use std::fmt::Write;
+
+use cku_gates::{Decision, DecisionInput, GateOutcome, Reason, Verdict};
+use cku_lang::Enforcement;
+
+use super::style;
+
+/// The decision of an input.
+pub(crate) fn render(decision: &Decision, input: &DecisionInput) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut text, decision, input);
+    text
+}
+
+fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> std::fmt::Result {
+    let colour = style::of(Some(decision.verdict));
+    let (bold, dim) = (style::BOLD, style::DIM);
+    let simulated = if decision.simulated { " (simulated)" } else { "" };
+    writeln!(out, "{colour}{}{colour:#} in {}{simulated}", decision.verdict.as_str(), decision.mode)?;
+    writeln!(out, "{dim}{} for {}, by {}{dim:#}", input.run_id, input.tenant, input.principal.principal)?;
+    writeln!(out, "{}\n", input.submission.intent)?;
+    let width = decision.gates.iter().map(|g| g.gate.chars().count()).max().unwrap_or(0);
+    for (number, gate) in decision.gates.iter().enumerate() {
+        let colour = style::of(gate.verdict);
+        let verdict = gate.verdict.map_or("–", Verdict::as_str);
+        let shown_width = verdict.chars().count();
+        let remark = remark(gate);
+        let verdict = format!("{colour}{verdict}{colour:#}");
+        let gap = " ".repeat(8usize.saturating_sub(shown_width));
+        write!(out, "  {:>2}  {:<width$}  {verdict}", number + 1, gate.gate)?;
+        match remark.as_str() {
+            "" => writeln!(out)?,
+            remark => writeln!(out, "{gap}{dim}{remark}{dim:#}")?,
+        }
+    }
+    for reason in &decision.reasons {
+        writeln!(out, "\n  {bold}{}{bold:#}", reason.rule)?;
+        write_reason(out, reason)?;
+    }
+    for gate in &decision.gates {
+        for reason in &gate.reasons {
+            let colour = style::of(gate.verdict);
+            writeln!(out, "\n  {colour}{}.{}{colour:#}", gate.gate, reason.rule)?;
+            write_reason(out, reason)?;
+        }
+    }
+    writeln!(out, "\n{dim}bundle   {}", decision.bundle_revision)?;
+    writeln!(out, "subject  {}", decision.subject_digest)?;
+    writeln!(out, "input    {}{dim:#}", decision.input_digest)
+}
+
+fn remark(gate: &GateOutcome) -> String {
+    let mut remarks = Vec::new();
+    if !gate.reached {
+        remarks.push("not reached".to_owned());
+    }
+    if gate.enforcement == Enforcement::Advise {
+        remarks.push("advice only".to_owned());
+    }
+    if !gate.overridden_by.is_empty() {
+        remarks.push(format!("overridden by {}", gate.overridden_by.join(", ")));
+    }
+    match gate.reasons.as_slice() {
+        [] => {}
+        [one] => remarks.push(one.message.clone()),
+        [first, rest @ ..] => remarks.push(format!("{} (+{})", first.message, rest.len())),
+    }
+    remarks.join("; ")
+}
+
+fn write_reason(out: &mut String, reason: &Reason) -> std::fmt::Result {
+    let dim = style::DIM;
+    writeln!(out, "    {}", reason.message)?;
+    if let Some(change) = &reason.would_change {
+        writeln!(out, "    {dim}would change it:{dim:#} {change}")?;
+    }
+    if let Some(source) = &reason.source {
+        writeln!(out, "    {dim}{source}{dim:#}")?;
+    }
+    Ok(())
+}

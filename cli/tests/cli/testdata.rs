@@ -1,0 +1,167 @@
+//! The inputs of `testdata/`: real reports, decided under the baseline.
+
+use std::path::Path;
+
+use crate::environment::{TestEnvironment, repository, run};
+
+const EVIDENCE: [&str; 3] = ["humanize", "humanize-partial", "semver"];
+
+fn eval(input: &str, evidence: &str, more: &[&str]) -> crate::environment::Ran {
+    let input = format!("testdata/inputs/{input}.yaml");
+    let evidence = format!("testdata/inputs/evidence/{evidence}.json");
+    let args = ["eval", "policies/baseline", "--input", &input, "--evidence", &evidence];
+    run(&[&args, more].concat())
+}
+
+/// The digests change with each policy and report; the rest of the output must not.
+fn snapshot(name: &str, ran: &crate::environment::Ran) {
+    let shown: String = ran
+        .shown()
+        .lines()
+        .map(|line| match line.split_once("sha256:") {
+            Some((what, _)) => format!("{what}[digest]\n"),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    insta::assert_snapshot!(name.to_owned(), shown);
+}
+
+#[test]
+fn an_update_with_part_of_its_tests_passes_dev() {
+    let ran = eval("update-humanize", "humanize-partial", &[]);
+    assert_eq!(ran.code, 0);
+    snapshot("update_in_dev", &ran);
+}
+
+#[test]
+fn the_same_update_pauses_in_staging() {
+    let ran = eval("update-humanize", "humanize-partial", &["--mode", "staging"]);
+    assert_eq!(ran.code, 4);
+    snapshot("update_in_staging", &ran);
+}
+
+#[test]
+fn an_update_whose_tests_fail_is_rejected_in_every_mode() {
+    for mode in ["dev", "staging", "prod"] {
+        let ran = eval("update-semver", "semver", &["--mode", mode]);
+        assert_eq!(ran.code, 1, "{mode}");
+    }
+    snapshot("defect_in_staging", &eval("update-semver", "semver", &[]));
+}
+
+#[test]
+fn a_release_with_approvals_and_votes_passes_prod() {
+    let ran = eval("release-humanize", "humanize", &[]);
+    assert_eq!(ran.code, 0);
+    snapshot("release_in_prod", &ran);
+}
+
+#[test]
+fn two_evaluations_are_byte_identical() {
+    for (input, evidence) in [("update-humanize", "humanize-partial"), ("update-semver", "semver")] {
+        let once = eval(input, evidence, &["--mode", "staging", "--format", "json"]);
+        let again = eval(input, evidence, &["--mode", "staging", "--format", "json"]);
+        assert_eq!(once, again);
+        assert_eq!(once.json()["simulated"], true);
+    }
+}
+
+#[test]
+fn the_evidence_documents_are_what_collect_writes() {
+    for name in EVIDENCE {
+        let ran = run(&["collect", &format!("testdata/evidence/{name}")]);
+        assert_eq!(ran.code, 0, "{}", ran.shown());
+        let path = repository().join(format!("testdata/inputs/evidence/{name}.json"));
+        if std::env::var_os("CKU_UPDATE_TESTDATA").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &ran.stdout).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == ran.stdout, "{} is stale; set CKU_UPDATE_TESTDATA=1", path.display());
+    }
+}
+
+#[test]
+fn the_readme_commands_are_the_ones_that_ci_runs() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let main = readme.lines().find(|l| l.starts_with("cargo run -- ")).unwrap();
+    let words: Vec<&str> = main.trim_start_matches("cargo run -- ").split(' ').collect();
+    assert_eq!(run(&words).code, 0);
+    let ci = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
+    assert!(
+        readme.lines().any(|l| l == "cargo test --workspace")
+            && ci.contains("\nstep cargo test --workspace\n")
+    );
+}
+
+#[test]
+fn the_baseline_passes_its_own_tests() {
+    let ran = run(&["test", "policies/baseline"]);
+    assert_eq!(ran.code, 0, "{}", ran.shown());
+    let summary = ran.stdout.lines().last().unwrap();
+    assert!(summary.ends_with("passed, 0 failed"), "{summary}");
+    assert_eq!(run(&["eval", "policies/baseline", "--tests"]), ran);
+}
+
+#[test]
+fn every_reference_of_the_documentation_leads_somewhere() {
+    let top = repository();
+    let mut pages = vec![top.join("README.md"), top.join("CONTRIBUTING.md")];
+    pages.extend(std::fs::read_dir(top.join("docs")).unwrap().map(|e| e.unwrap().path()));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let full = page.parent().unwrap_or(Path::new("")).join(target);
+            assert!(full.exists(), "{}: {target}", page.display());
+        }
+    }
+}
+
+#[test]
+fn a_quick_change_of_a_threshold_does_what_the_readme_says() {
+    let environment = TestEnvironment::new();
+    copy(&repository().join("policies/baseline"), &environment.path().join("baseline"));
+    let gate = std::fs::read_to_string(environment.path().join("baseline/gates/quality.gate")).unwrap();
+    let args = |bundle| {
+        let top = repository();
+        let input = top.join("testdata/inputs/update-humanize.yaml").display().to_string();
+        let evidence = top.join("testdata/inputs/evidence/humanize-partial.json").display().to_string();
+        ["eval".to_owned(), bundle, "--input".to_owned(), input, "--evidence".to_owned(), evidence]
+    };
+    let args = args("baseline".to_owned());
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+
+    environment.write("baseline/gates/quality.gate", gate.replace("dev  = 60%", "dev  = 70%"));
+    let ran = environment.run(&args);
+    assert_eq!(ran.code, 4, "{}", ran.shown());
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let shown = readme.split("   quality.coverage\n").nth(1).unwrap().split("   ```").next().unwrap();
+    for line in shown.lines() {
+        assert!(ran.stdout.contains(line.trim()), "{line}: {}", ran.stdout);
+    }
+
+    let tests = environment.run(&["test", "baseline", "--filter", "min_line_coverage"]);
+    assert_eq!(tests.code, 1, "{}", tests.shown());
+    assert!(tests.stdout.contains("min_line_coverage [dev]"), "{}", tests.stdout);
+
+    environment.write("baseline/gates/quality.gate", gate.replace("dev  = 60%", "dev  = 70.5%"));
+    let checked = environment.run(&["check", "baseline"]);
+    assert_eq!(checked.code, 3);
+    insta::assert_snapshot!("off_the_grid", checked.shown());
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Everything that a decision depends on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cku_base::{
+    Digest, Principal, PrincipalKind, TenantPath, Timestamp,
+    canonical::{self, CanonicalError, ObjectWriter},
+    diagnostic::Diagnostic,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    consent::{Approval, Vote},
+    state::State,
+    submission::RunSubmission,
+};
+
+/// Everything that a decision depends on: with a bundle revision it determines the decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with the members of a decision input")]
+pub struct DecisionInput {
+    /// The run, named by cku.
+    pub run_id: String,
+    /// The tenant it is for.
+    pub tenant: TenantPath,
+    /// The mode it is for.
+    pub mode: String,
+    /// The time of the decision.
+    pub time: Timestamp,
+    /// When the run was submitted.
+    pub submitted_at: Timestamp,
+    /// Who submitted it.
+    pub principal: Submitter,
+    /// What was submitted.
+    pub submission: RunSubmission,
+    /// Who submitted each piece of evidence, by its digest.
+    #[serde(default)]
+    pub evidence_by: BTreeMap<Digest, Principal>,
+    /// What people decided of the run's gates, in the order of time.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
+    /// What voters said of the run, in the order of time.
+    #[serde(default)]
+    pub votes: Vec<Vote>,
+    /// What was so.
+    pub state: State,
+}
+
+/// A principal with how it proved who it is; as a document all members stand side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SubmitterDocument", into = "SubmitterDocument")]
+pub struct Submitter {
+    /// Who.
+    pub principal: Principal,
+    /// How.
+    pub authentication: Authentication,
+    /// What is known of the token.
+    pub token: Option<TokenClaims>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(expecting = "a principal, an object with `kind`, `id`, `tenant` and `authentication`")]
+struct SubmitterDocument {
+    kind: PrincipalKind,
+    id: String,
+    tenant: TenantPath,
+    authentication: Authentication,
+    #[serde(default)]
+    token: Option<TokenClaims>,
+}
+
+impl From<SubmitterDocument> for Submitter {
+    fn from(document: SubmitterDocument) -> Self {
+        let SubmitterDocument { kind, id, tenant, authentication, token } = document;
+        Self { principal: Principal { kind, id, tenant }, authentication, token }
+    }
+}
+
+impl From<Submitter> for SubmitterDocument {
+    fn from(submitter: Submitter) -> Self {
+        let Submitter { principal: Principal { kind, id, tenant }, authentication, token } = submitter;
+        Self { kind, id, tenant, authentication, token }
+    }
+}
+
+/// How a principal proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authentication {
+    /// By a token that was verified.
+    Token,
+    /// Not at all: a single user on the machine where cku runs.
+    Local,
+}
+
+impl Authentication {
+    /// As documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What is known of a token; the token itself goes nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `valid`, `issuer`, `issued_at` and `expires_at`")]
+pub struct TokenClaims {
+    /// Whether its signature and audience were verified.
+    pub valid: bool,
+    /// Who issued it.
+    pub issuer: String,
+    /// When.
+    pub issued_at: Timestamp,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+}
+
+impl DecisionInput {
+    /// Reads an input from its JSON form; the second part names members that are not known.
+    pub fn read(document: &Value) -> Result<(Self, Vec<String>), InputError> {
+        read(document)
+    }
+
+    /// What approvals and votes bind to: the submission, its author, the tenant and the mode.
+    pub fn subject_digest(&self) -> Result<Digest, CanonicalError> {
+        self.subject_over(&canonical::to_vec(&self.submission)?)
+    }
+
+    /// The canonical bytes of the whole input, and the subject's digest; the submission, which is
+    /// most of both, is written once.
+    pub(crate) fn canonical(&self) -> Result<(Vec<u8>, Digest), CanonicalError> {
+        let submission = canonical::to_vec(&self.submission)?;
+        let bytes = ObjectWriter::default()
+            .member("run_id", &self.run_id)?
+            .member("tenant", &self.tenant)?
+            .member("mode", &self.mode)?
+            .member("time", &self.time)?
+            .member("submitted_at", &self.submitted_at)?
+            .member("principal", &self.principal)?
+            .canonical("submission", &submission)
+            .member("evidence_by", &self.evidence_by)?
+            .member("approvals", &self.approvals)?
+            .member("votes", &self.votes)?
+            .member("state", &self.state)?
+            .finish();
+        Ok((bytes, self.subject_over(&submission)?))
+    }
+
+    fn subject_over(&self, submission: &[u8]) -> Result<Digest, CanonicalError> {
+        let subject = ObjectWriter::default()
+            .canonical("submission", submission)
+            .member("author", &self.principal.principal)?
+            .member("tenant", &self.tenant)?
+            .member("mode", &self.mode)?;
+        Ok(Digest::of(&subject.finish()))
+    }
+
+    /// The text forms of those who submitted the run or wrote its plan.
+    pub fn authors(&self) -> BTreeSet<String> {
+        let plan = self.submission.plan.as_ref().and_then(|p| p.author.as_ref());
+        std::iter::once(&self.principal.principal).chain(plan).map(ToString::to_string).collect()
+    }
+}
+
+/// Reads a submission from its JSON form; the second part names members that are not known.
+pub fn read_submission(document: &Value) -> Result<(RunSubmission, Vec<String>), InputError> {
+    read(document)
+}
+
+/// An input that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", at(.path))]
+pub struct InputError {
+    /// The member, like `submission.plan.steps[0].id`; empty for the document as a whole.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl InputError {
+    /// The same as a diagnostic.
+    pub fn to_diagnostic(&self) -> Diagnostic {
+        Diagnostic::error("I001", self.to_string())
+    }
+}
+
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("`{path}`: ") }
+}
+
+/// The words of the reader without the names of Rust's types.
+fn plain(message: &str) -> String {
+    message
+        .replace("expected u64", "expected an integer from 0")
+        .replace("expected u32", "expected an integer from 0")
+}
+
+fn read<T: DeserializeOwned>(document: &Value) -> Result<(T, Vec<String>), InputError> {
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(path.to_string().replace(".?", ""));
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
+    let read = serde_ignored::deserialize(tracked, &mut note);
+    match read {
+        Ok(value) => Ok((value, unknown)),
+        Err(error) => {
+            let error: serde_json::Error = error;
+            let path = match track.path().to_string().as_str() {
+                "." => String::new(),
+                path => path.to_owned(),
+            };
+            Err(InputError { path, message: plain(&error.to_string()) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_input_is_that_of_the_whole_document() {
+        let document: Value = serde_json::from_str(include_str!("../benches/input.json")).unwrap();
+        let (input, unknown) = crate::simulate::read(document, Digest::of(b"bundle")).unwrap();
+        assert_eq!(unknown, [""; 0]);
+        let (bytes, subject) = input.canonical().unwrap();
+        assert_eq!(bytes, canonical::to_vec(&input).unwrap());
+        assert_eq!(subject, input.subject_digest().unwrap());
+        let again: DecisionInput = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(again, input);
+    }
+
+    #[test]
+    fn the_subject_is_the_submission_its_author_tenant_and_mode_and_nothing_else() {
+        let document: Value = serde_json::from_str(include_str!("../benches/input.json")).unwrap();
+        let (input, _) = crate::simulate::read(document, Digest::of(b"bundle")).unwrap();
+        let subject = |change: fn(&mut DecisionInput)| {
+            let mut changed = input.clone();
+            change(&mut changed);
+            changed.subject_digest().unwrap() == input.subject_digest().unwrap()
+        };
+        assert!(subject(|i| i.approvals.clear()));
+        assert!(subject(|i| i.votes.clear()));
+        assert!(subject(|i| i.state.kill_switch = true));
+        assert!(subject(|i| i.run_id = "another".to_owned()));
+        assert!(!subject(|i| i.submission.intent.push('!')));
+        assert!(!subject(|i| i.submission.evidence.clear()));
+        assert!(!subject(|i| i.principal.principal.id.push('x')));
+        assert!(!subject(|i| i.tenant = TenantPath::root()));
+        assert!(!subject(|i| i.mode.push('x')));
+    }
+}

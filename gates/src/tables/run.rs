@@ -1,0 +1,199 @@
+//! Runs cases and boundaries and says what differed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cku_base::diagnostic::{LineIndex, Place};
+use cku_engine::{BundleFile, Worker};
+use serde_json::Value;
+
+use super::{
+    TableTest,
+    document::{Boundary, Case, Expectation, GateExpectation},
+    patch::{self, Fixtures},
+};
+use crate::{
+    decide::decide,
+    decision::{Decision, Verdict},
+    evaluation::Evaluation,
+    input::DecisionInput,
+    simulate,
+};
+
+/// Runs the tests of one file.
+pub(super) struct Runner<'r> {
+    pub(super) worker: &'r mut Worker,
+    pub(super) fixtures: &'r Fixtures,
+    pub(super) file: &'r BundleFile,
+    pub(super) tests: &'r mut Vec<TableTest>,
+}
+
+impl Runner<'_> {
+    /// Runs each case in each of its modes.
+    pub(super) fn cases(&mut self, cases: &[Case]) {
+        let mut names = BTreeSet::new();
+        for case in cases {
+            if !names.insert(case.name.as_str()) {
+                self.record(&case.name, None, vec!["another case has the same name".to_owned()]);
+            }
+            for mode in &case.modes {
+                let differences = match self.decide(case, mode) {
+                    Ok(decision) => differences(&case.expect, &decision),
+                    Err(problem) => vec![problem],
+                };
+                self.record(&case.name, Some(mode), differences);
+            }
+            if case.modes.is_empty() {
+                self.record(&case.name, None, vec!["`modes` is empty, so nothing is tested".to_owned()]);
+            }
+        }
+    }
+
+    /// Asks one gate around one threshold, in each mode at each value.
+    pub(super) fn boundaries(&mut self, boundaries: &[Boundary]) {
+        for boundary in boundaries {
+            for (mode, values) in &boundary.modes {
+                let mut differences = Vec::new();
+                for (value, expected) in values {
+                    match self.verdict(boundary, mode, value) {
+                        Ok((verdict, _)) if verdict == *expected => {}
+                        Ok((verdict, reasons)) => differences.push(format!(
+                            "at {value}: expected {}, got {}{reasons}",
+                            expected.as_str(),
+                            verdict.as_str()
+                        )),
+                        Err(problem) => differences.push(format!("at {value}: {problem}")),
+                    }
+                }
+                if values.is_empty() {
+                    differences.push("no values".to_owned());
+                }
+                self.record(&boundary.name, Some(mode), differences);
+            }
+        }
+    }
+
+    /// Notes how a test ended.
+    pub(super) fn record(&mut self, name: &str, mode: Option<&str>, differences: Vec<String>) {
+        let text = &self.file.text;
+        // A table is YAML without positions; the line that says the name is where an author looks.
+        let line = text.match_indices("name:").find(|(at, _)| {
+            let rest = text.get(at + 5..).unwrap_or("").trim_start().trim_start_matches(['"', '\'']);
+            rest.starts_with(name)
+        });
+        let place = match line {
+            Some((at, _)) => LineIndex::new(text).place(&self.file.path, at..at + 5),
+            None => Place::whole_file(&self.file.path),
+        };
+        let name = mode.map_or_else(|| name.to_owned(), |mode| format!("{name} [{mode}]"));
+        self.tests.push(TableTest { name, place, differences });
+    }
+
+    fn decide(&mut self, case: &Case, mode: &str) -> Result<Decision, String> {
+        let mut document = self.fixtures.patched(&case.fixture, &case.set, &case.remove)?;
+        if let Some(now) = &case.now {
+            patch::set(&mut document, "/time", Value::from(now.to_string()))?;
+        }
+        let input = self.input(document, mode)?;
+        decide(self.worker, &input, true).map_err(|e| e.to_string())
+    }
+
+    fn verdict(&mut self, boundary: &Boundary, mode: &str, value: &str) -> Result<(Verdict, String), String> {
+        let mut document = self.fixtures.patched(&boundary.fixture, &boundary.set, &boundary.remove)?;
+        match (boundary.values.get(value), &boundary.vary) {
+            (Some(changes), _) => {
+                changes.iter().try_for_each(|(at, v)| patch::set(&mut document, at, v.clone()))?;
+            }
+            (None, Some(pointer)) => patch::set(&mut document, pointer, scalar(value))?,
+            (None, None) => return Err(format!("neither `vary` nor `values` says what {value} changes")),
+        }
+        let input = self.input(document, mode)?;
+        let mut evaluation = Evaluation::begin(self.worker, &input).map_err(|e| e.to_string())?;
+        let said = evaluation.gate(&boundary.gate).map_err(|e| e.to_string())?;
+        let reasons: String = said.reasons.iter().map(|r| format!("; {}: {}", r.rule, r.message)).collect();
+        Ok((said.verdict, reasons))
+    }
+
+    fn input(&self, mut document: Value, mode: &str) -> Result<DecisionInput, String> {
+        let modes = &self.worker.bundle().manifest().modes;
+        if !modes.iter().any(|m| m == mode) {
+            return Err(format!("`{mode}` is not one of the bundle's modes: {}", modes.join(", ")));
+        }
+        patch::set(&mut document, "/mode", Value::from(mode))?;
+        let read = simulate::read(document, self.worker.bundle().revision());
+        let (input, unknown) = read.map_err(|e| e.to_string())?;
+        match unknown.as_slice() {
+            [] => Ok(input),
+            unknown => Err(format!("the fixture has members that no input has: {}", unknown.join(", "))),
+        }
+    }
+}
+
+/// What a key of a boundary stands for: a number, a Boolean or a text.
+fn scalar(text: &str) -> Value {
+    match (text.parse::<i64>(), text) {
+        (Ok(number), _) => Value::from(number),
+        (_, "true") => Value::Bool(true),
+        (_, "false") => Value::Bool(false),
+        _ => Value::from(text),
+    }
+}
+
+fn differences(expected: &Expectation, decision: &Decision) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(verdict) = expected.verdict
+        && verdict != decision.verdict
+    {
+        found.push(format!("verdict: expected {}, got {}", verdict.as_str(), decision.verdict.as_str()));
+    }
+    let verdicts = decision.gates.iter().map(|g| (g.gate.as_str(), g.verdict)).collect();
+    compare("gate", &expected.gates, &verdicts, &mut found);
+    let effective = decision.gates.iter().map(|g| (g.gate.as_str(), g.effective)).collect();
+    compare("effective", &expected.effective, &effective, &mut found);
+    for (gate, expected) in &expected.overridden_by {
+        let got = decision
+            .gates
+            .iter()
+            .find(|g| g.gate == *gate)
+            .map(|g| g.overridden_by.as_slice())
+            .unwrap_or(&[]);
+        if got != expected {
+            found.push(format!("{gate} overridden by: expected {expected:?}, got {got:?}"));
+        }
+    }
+    if let Some(rules) = &expected.rules {
+        let named = |gate: &str| expected.gates.is_empty() || expected.gates.contains_key(gate);
+        let of_gates = decision.gates.iter().filter(|g| named(&g.gate));
+        let got = of_gates.flat_map(|g| g.reasons.iter().map(|r| format!("{}.{}", g.gate, r.rule)));
+        let outside = decision.reasons.iter().map(|r| r.rule.clone());
+        let got: BTreeSet<String> = got.chain(outside).collect();
+        let wanted: BTreeSet<String> = rules.iter().cloned().collect();
+        found.extend(wanted.difference(&got).map(|r| format!("rule {r} did not speak")));
+        found.extend(got.difference(&wanted).map(|r| format!("rule {r} spoke")));
+    }
+    if !found.is_empty() {
+        let reasons = decision.gates.iter().flat_map(|g| g.reasons.iter().map(move |r| (g, r)));
+        found.extend(reasons.map(|(g, r)| format!("  {}.{}: {}", g.gate, r.rule, r.message)));
+        found.extend(decision.reasons.iter().map(|r| format!("  {}: {}", r.rule, r.message)));
+    }
+    found
+}
+
+fn compare(
+    what: &str,
+    expected: &BTreeMap<String, GateExpectation>,
+    got: &BTreeMap<&str, Option<Verdict>>,
+    found: &mut Vec<String>,
+) {
+    let show = |verdict: Option<Verdict>| verdict.map_or("unreached", Verdict::as_str);
+    for (gate, expected) in expected {
+        match got.get(gate.as_str()) {
+            None => found.push(format!("{what} {gate}: the sequence has no such gate")),
+            Some(got) if *got == expected.verdict() => {}
+            Some(got) => found.push(format!(
+                "{what} {gate}: expected {}, got {}",
+                show(expected.verdict()),
+                show(*got)
+            )),
+        }
+    }
+}
