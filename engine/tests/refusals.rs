@@ -1,5 +1,13 @@
 //! Every refusal at load, one bundle each: what is said, where, and what to do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use cku_engine::{Bundle, Sources};
 
 /// A bundle that loads; each case replaces or adds one file.

@@ -4,6 +4,14 @@
 //! PAUSE, one REJECT; and, for the first, what it is made of. What the parts do not add up to is the
 //! rest: the sequence, reasons, the answer itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{collections::BTreeMap, hint::black_box, path::Path, sync::Arc};
 
 use cku_base::{Digest, canonical};

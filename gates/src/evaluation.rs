@@ -15,11 +15,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    consent::{self, ApprovalDecision, Binding, Standing},
-    decide::Undecidable,
+    consent::ApprovalDecision,
     decision::Verdict,
     input::DecisionInput,
     reason::{Reason, source},
+    standing::{self, Binding, Standing},
+    undecidable::Undecidable,
 };
 
 /// One input under one bundle, ready for its gates to be asked.
@@ -52,9 +53,9 @@ impl<'e> Evaluation<'e> {
         let input_digest = Digest::of(&canonical);
         let binding = Binding { subject: subject_digest, revision: worker.bundle().revision() };
         let approvals: Vec<Standing> =
-            input.approvals.iter().map(|a| consent::of_approval(a, input, binding, worker)).collect();
+            input.approvals.iter().map(|a| standing::of_approval(a, input, binding, worker)).collect();
         let votes: Vec<Standing> =
-            input.votes.iter().map(|v| consent::of_vote(v, input, binding, worker)).collect();
+            input.votes.iter().map(|v| standing::of_vote(v, input, binding, worker)).collect();
         let document = std::str::from_utf8(&canonical).map_err(|e| Undecidable::Unreadable(e.to_string()))?;
         let mut value =
             cku_engine::Value::from_json_str(document).map_err(|e| Undecidable::Unreadable(e.to_string()))?;

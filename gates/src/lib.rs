@@ -48,14 +48,17 @@ pub mod evidence;
 mod input;
 mod reason;
 pub mod simulate;
+mod standing;
 mod state;
 mod submission;
 pub mod tables;
+mod undecidable;
 
 pub use consent::{Approval, ApprovalDecision, Ballot, Vote, VoterKind};
-pub use decide::{Undecidable, decide};
+pub use decide::decide;
 pub use decision::{Decision, GateOutcome, Verdict};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
 pub use reason::{Reason, show};
 pub use state::{Chain, ErrorBudget, Freeze, Reliability, State};
 pub use submission::{Cents, Change, Plan, RunSubmission, Step, schema as submission_schema};
+pub use undecidable::Undecidable;

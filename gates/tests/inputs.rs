@@ -1,5 +1,13 @@
 //! Inputs: the published schema of submissions, and inputs that are damaged.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

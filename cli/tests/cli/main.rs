@@ -1,5 +1,13 @@
 //! The binary, end to end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod environment;
 mod fail_closed;
 mod surfaces;

@@ -2,7 +2,7 @@
 
 use cku_base::diagnostic::Diagnostic;
 
-use super::{Report, gate::Scope, names};
+use super::{Report, names, scope::Scope};
 use crate::{
     ast::{Expression, ExpressionKind, Literal, Source},
     codes,

@@ -4,22 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cku_base::diagnostic::Diagnostic;
 
-use super::{CheckedGate, Declared, Report, expression, message, names, threshold};
+use super::{CheckedGate, Declared, Report, expression, message, names, scope::Scope, threshold};
 use crate::{ast::*, codes, condition::Condition, model::*, types::Type};
-
-/// What the expressions and messages of a gate may name. A type that is not known is `None`: the
-/// name is, and what it means was reported where it is declared.
-#[derive(Default)]
-pub(super) struct Scope {
-    pub(super) facts: BTreeMap<String, Option<Type>>,
-    pub(super) thresholds: BTreeMap<String, Option<Type>>,
-}
-
-impl Scope {
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.facts.keys().chain(self.thresholds.keys()).map(String::as_str)
-    }
-}
 
 /// Checks a gate. `None` means that errors were reported.
 pub(super) fn check(

@@ -4,6 +4,7 @@ mod expression;
 mod gate;
 mod message;
 mod names;
+mod scope;
 mod sequence;
 mod threshold;
 

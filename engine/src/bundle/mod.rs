@@ -1,0 +1,181 @@
+//! A loaded bundle.
+
+mod check;
+mod loading;
+mod together;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+use cku_base::{
+    Digest,
+    diagnostic::{Diagnostic, Place},
+};
+use cku_lang::{Compiled, Fact, Gate, Policy, RegoModule};
+
+use crate::{
+    access::{Denial, Resource},
+    cedar::{access::AccessPolicies, rules::GateRules},
+    error::LoadError,
+    manifest::{MANIFEST_FILE, Manifest},
+    rego::{ModuleText, RegoProgram},
+    sequence::Sequence,
+    source::Sources,
+    targets::Targets,
+};
+use loading::Loading;
+pub(crate) use together::TOGETHER_PATH;
+
+/// Parsers recurse; the limit on nesting bounds most of it, the stack has room for the rest.
+const LOADING_STACK: usize = 256 << 20;
+
+/// A bundle of policies that passed all checks; immutable, shared between workers.
+#[derive(Debug)]
+pub struct Bundle {
+    sources: Sources,
+    revision: Digest,
+    manifest: Manifest,
+    compiled: Compiled,
+    together: RegoModule,
+    facts: HashMap<String, GateFacts>,
+    policies: HashMap<String, usize>,
+    data: serde_json::Value,
+    rego: RegoProgram,
+    rules: GateRules,
+    access: Option<AccessPolicies>,
+    targets: Targets,
+    sequences: BTreeMap<String, Sequence>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// The facts of a gate and the rule that collects them.
+#[derive(Debug, Clone)]
+pub(crate) struct GateFacts {
+    pub(crate) path: String,
+    pub(crate) facts: Vec<Fact>,
+}
+
+impl Bundle {
+    /// Loads the bundle in a directory; an error holds all that is wrong with it.
+    pub fn load(dir: &Path) -> Result<Self, LoadError> {
+        let sources = Sources::read_dir(dir).map_err(|diagnostics| LoadError { diagnostics })?;
+        if sources.text(MANIFEST_FILE).is_none() {
+            return Err(LoadError { diagnostics: vec![no_manifest()] });
+        }
+        Self::from_sources(sources)
+    }
+
+    /// Loads a bundle from its files.
+    pub fn from_sources(sources: Sources) -> Result<Self, LoadError> {
+        let load = move || {
+            let mut problems = Vec::new();
+            let loaded =
+                Loading::new(&sources, &mut problems).and_then(|l| l.finish(&sources, &mut problems));
+            problems.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+            match loaded {
+                Some(bundle) if !problems.iter().any(Diagnostic::is_error) => {
+                    Ok(Self { warnings: problems, sources, ..bundle })
+                }
+                _ => Err(LoadError { diagnostics: problems }),
+            }
+        };
+        let panicked = || LoadError {
+            diagnostics: vec![Diagnostic::error(
+                "B009",
+                "a parser panicked over this bundle; please report it",
+            )],
+        };
+        let thread = std::thread::Builder::new().name("bundle".to_owned()).stack_size(LOADING_STACK);
+        match thread.spawn(load) {
+            Ok(handle) => handle.join().unwrap_or_else(|_| Err(panicked())),
+            Err(_) => Err(panicked()),
+        }
+    }
+
+    /// The digest of its policies.
+    pub fn revision(&self) -> Digest {
+        self.revision
+    }
+
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its files, tests included.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// What its gate files compiled to.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// What somebody should look at.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Its base documents.
+    pub fn data(&self) -> &serde_json::Value {
+        &self.data
+    }
+
+    /// The gate of this name.
+    pub fn gate(&self, name: &str) -> Option<&Gate> {
+        self.compiled.gates.iter().find(|g| g.name == name)
+    }
+
+    /// The compiled policy of this id.
+    pub fn policy(&self, id: &str) -> Option<&Policy> {
+        self.policies.get(id).and_then(|at| self.compiled.policies.get(*at))
+    }
+
+    /// The gates of a mode in order; none for a mode that the bundle does not have.
+    pub fn sequence(&self, mode: &str) -> Option<&Sequence> {
+        self.sequences.get(mode)
+    }
+
+    /// The entity of a target text like `service:acme/payments/api`.
+    pub fn target(&self, text: &str) -> Result<&Resource, Denial> {
+        self.targets.find(text)
+    }
+
+    pub(crate) fn facts_of(&self, gate: &str) -> Option<&GateFacts> {
+        self.facts.get(gate)
+    }
+
+    pub(crate) fn rego(&self) -> &RegoProgram {
+        &self.rego
+    }
+
+    pub(crate) fn rules(&self) -> &GateRules {
+        &self.rules
+    }
+
+    pub(crate) fn access(&self) -> Option<&AccessPolicies> {
+        self.access.as_ref()
+    }
+
+    /// The Rego modules without tests, compiled ones included.
+    pub(crate) fn modules(&self) -> impl Iterator<Item = ModuleText<'_>> {
+        together::modules(&self.sources, &self.compiled, &self.together)
+    }
+}
+
+fn no_manifest() -> Diagnostic {
+    Diagnostic::error("B001", format!("there is no `{MANIFEST_FILE}`"))
+        .at(Place::whole_file(MANIFEST_FILE))
+        .help("name the folder of a bundle, or write its manifest")
+}
+
+/// A worker of this bundle shares it.
+impl From<Bundle> for crate::Worker {
+    fn from(bundle: Bundle) -> Self {
+        Self::new(Arc::new(bundle))
+    }
+}
