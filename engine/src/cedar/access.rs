@@ -11,7 +11,7 @@ use cedar_policy::{
 };
 use cku_base::Principal;
 
-use super::entities;
+use super::entities::{self, TenantEntities};
 use crate::access::{Answer, Denial, Question, Resource, RoleGrant};
 
 /// Access policies with their schema.
@@ -64,21 +64,19 @@ impl AccessPolicies {
     }
 
     /// Answers one question; whatever goes wrong is a denial.
-    pub(crate) fn ask(&self, question: &Question<'_>) -> Answer {
-        match self.try_ask(question) {
+    fn ask(&self, question: &Question<'_>, tenants: &mut TenantEntities) -> Answer {
+        match self.try_ask(question, tenants) {
             Ok(answer) => answer,
             Err(problem) => Answer::Denied(Denial::Error(problem)),
         }
     }
 
-    fn try_ask(&self, question: &Question<'_>) -> Result<Answer, String> {
+    fn try_ask(&self, question: &Question<'_>, tenants: &mut TenantEntities) -> Result<Answer, String> {
         let action = self
             .actions
             .get(question.action)
             .ok_or_else(|| format!("the access schema has no action `{}`", question.action))?;
-        let held: Vec<&RoleGrant> = question.grants_held().collect();
-        let entities =
-            entities::build(question.principal, &held, question.resource, &self.roles, &self.schema)?;
+        let entities = tenants.of_question(question, &self.roles, &self.schema)?;
         let principal = entities::principal_uid(question.principal)?;
         let resource = entities::resource_uid(question.resource)?;
         // An absent entity has no attributes and no parents, and policies over it pass or vanish.
@@ -134,6 +132,7 @@ fn context(names: &[&str], question: &Question<'_>) -> Result<Context, String> {
 /// question has the same answer. A full cache starts anew.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
+    tenants: TenantEntities,
     hasher: std::hash::RandomState,
     known: HashMap<u64, Vec<Answered>>,
 }
@@ -160,7 +159,7 @@ impl Answers {
         if let Some(known) = known {
             return known.answer.clone();
         }
-        let answer = policies.ask(question);
+        let answer = policies.ask(question, &mut self.tenants);
         if self.known.len() >= Self::CAPACITY {
             self.known.clear();
         }

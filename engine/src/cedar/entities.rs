@@ -9,21 +9,55 @@ use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
 use cku_base::{Principal, PrincipalKind, TenantPath};
 
 use super::uid;
-use crate::access::{AttributeValue, Resource, RoleGrant};
+use crate::access::{AttributeValue, Question, Resource, RoleGrant};
 
-/// Builds the entities of one question: the principal with its roles, the resource, and every tenant
-/// that either of them belongs to. They are validated against the schema.
-pub(super) fn build(
-    principal: &Principal,
-    grants: &[&RoleGrant],
-    resource: &Resource,
+/// The entities of tenants and their roles, built before; they depend on nothing but the tenants.
+#[derive(Debug, Default)]
+pub(super) struct TenantEntities {
+    built: HashMap<BTreeSet<TenantPath>, Entities>,
+}
+
+impl TenantEntities {
+    /// A full cache starts anew.
+    const CAPACITY: usize = 256;
+
+    /// The entities of one question: the principal with its roles, the resource, and every tenant that
+    /// either of them belongs to. They are validated against the schema.
+    pub(super) fn of_question(
+        &mut self,
+        question: &Question<'_>,
+        roles: &BTreeMap<String, String>,
+        schema: &Schema,
+    ) -> Result<Entities, String> {
+        let (principal, resource) = (question.principal, question.resource);
+        let tenants: BTreeSet<TenantPath> =
+            principal.tenant.ancestry().chain(resource.tenant.ancestry()).collect();
+        let mut own = vec![principal_entity(principal, question.grants_held(), &tenants)?];
+        if resource.type_name != "Tenant" {
+            own.push(resource_entity(resource)?);
+        }
+        let known = match self.built.get(&tenants) {
+            Some(known) => known.clone(),
+            None => {
+                if self.built.len() >= Self::CAPACITY {
+                    self.built.clear();
+                }
+                let built = of_tenants(&tenants, roles, schema)?;
+                self.built.insert(tenants, built.clone());
+                built
+            }
+        };
+        known.add_entities(own, Some(schema)).map_err(|e| with_causes(&e))
+    }
+}
+
+fn of_tenants(
+    tenants: &BTreeSet<TenantPath>,
     roles: &BTreeMap<String, String>,
     schema: &Schema,
 ) -> Result<Entities, String> {
-    let tenants: BTreeSet<TenantPath> =
-        principal.tenant.ancestry().chain(resource.tenant.ancestry()).collect();
     let mut entities = Vec::new();
-    for tenant in &tenants {
+    for tenant in tenants {
         let attributes = roles
             .iter()
             .map(|(role, attribute)| Ok((attribute.clone(), reference(role_uid(tenant, role)?))))
@@ -35,10 +69,6 @@ pub(super) fn build(
             let parents = children.map(|child| role_uid(child, role)).collect::<Result<HashSet<_>, _>>()?;
             entities.push(entity(role_uid(tenant, role)?, HashMap::new(), parents)?);
         }
-    }
-    entities.push(principal_entity(principal, grants, &tenants)?);
-    if resource.type_name != "Tenant" {
-        entities.push(resource_entity(resource)?);
     }
     Entities::from_entities(entities, Some(schema)).map_err(|e| with_causes(&e))
 }
@@ -65,16 +95,16 @@ pub(super) fn resource_uid(resource: &Resource) -> Result<EntityUid, String> {
     named(&resource.type_name, &resource.id)
 }
 
-fn principal_entity(
+fn principal_entity<'g>(
     principal: &Principal,
-    grants: &[&RoleGrant],
+    held: impl Iterator<Item = &'g RoleGrant>,
     tenants: &BTreeSet<TenantPath>,
 ) -> Result<Entity, String> {
     let attributes = HashMap::from([
         ("name".to_owned(), RestrictedExpression::new_string(principal.to_string())),
         ("tenant".to_owned(), reference(tenant_uid(&principal.tenant)?)),
     ]);
-    let held = grants.iter().filter(|g| g.principal == *principal && tenants.contains(&g.tenant));
+    let held = held.filter(|g| tenants.contains(&g.tenant));
     let parents = held.map(|g| role_uid(&g.tenant, &g.role)).collect::<Result<HashSet<_>, _>>()?;
     entity(principal_uid(principal)?, attributes, parents)
 }
