@@ -14,13 +14,13 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
 
 /// A canonical object put together from members that are canonical already, so that a large member
 /// which several documents share is written once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ObjectWriter {
     members: std::collections::BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl ObjectWriter {
-    /// Adds a member; the name is plain ASCII without quotes and escapes.
+    /// Adds a member or replaces it; the name is plain ASCII without quotes and escapes.
     pub fn member<T: Serialize>(mut self, name: &'static str, value: &T) -> Result<Self, CanonicalError> {
         self.members.insert(name, to_vec(value)?);
         Ok(self)
@@ -33,7 +33,7 @@ impl ObjectWriter {
     }
 
     /// The canonical bytes of the object.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn finish(&self) -> Vec<u8> {
         // For ASCII the order of bytes is the order of UTF-16 units that RFC 8785 asks for.
         let length = self.members.iter().map(|(name, bytes)| name.len() + bytes.len() + 4).sum::<usize>();
         let mut out = Vec::with_capacity(length + 2);

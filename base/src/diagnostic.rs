@@ -21,13 +21,19 @@ pub enum Severity {
 pub struct Place {
     /// The file, as the user named it or relative to the bundle.
     pub file: String,
-    /// First line, from 1; 0 when the file as a whole is meant.
+    /// First line, from 1; 0 (in JSON absent) when the file as a whole is meant.
+    #[serde(skip_serializing_if = "is_zero")]
     pub line: u32,
-    /// First column, from 1, in characters.
+    /// First column, from 1, in characters; like the line.
+    #[serde(skip_serializing_if = "is_zero")]
     pub column: u32,
     /// The bytes meant, within the file's text.
     #[serde(skip)]
     pub span: Range<usize>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Place {

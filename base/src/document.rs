@@ -87,22 +87,28 @@ struct Strict<'b> {
     budget: &'b Cell<usize>,
 }
 
-/// Each value that is written takes a byte at least, so more values than bytes come from aliases.
+/// Each value that is written takes a byte at least, and a text its length (an escape is longer than
+/// what it stands for), so more than the bytes of the document come from aliases.
 fn node_budget(text: &str) -> Cell<usize> {
-    Cell::new(text.len() + 1)
+    Cell::new(2 * text.len() + 1)
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let left = self.budget.get().checked_sub(1);
-        self.budget.set(left.ok_or_else(|| de::Error::custom("aliases expand to more than is written"))?);
+        self.spend(1)?;
         deserializer.deserialize_any(self)
     }
 }
 
 impl Strict<'_> {
+    fn spend<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let left = self.budget.get().checked_sub(bytes);
+        self.budget.set(left.ok_or_else(|| E::custom("aliases expand to more than is written"))?);
+        Ok(())
+    }
+
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
         Ok(Self { depth, ..self })
@@ -144,11 +150,13 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is not finite"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.spend(value.len())?;
         Ok(Value::from(value))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.spend(value.len())?;
         Ok(Value::String(value))
     }
 
@@ -168,6 +176,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if object.contains_key(&key) {
                 return Err(de::Error::custom(format_args!("the key `{key}` stands twice")));
             }
+            self.spend(key.len())?;
             let value = members.next_value_seed(inner)?;
             object.insert(key, value);
         }
@@ -242,8 +251,11 @@ mod tests {
     fn aliases_work_until_they_multiply() {
         assert_eq!(yaml("a: &x [1]\nb: *x\n").unwrap(), json!({"a": [1], "b": [1]}));
         let laughs: String = (1..30).map(|i| format!("- &l{i} [*l{p}, *l{p}, *l{p}]\n", p = i - 1)).collect();
-        let message = yaml(&format!("- &l0 [ha, ha, ha]\n{laughs}")).unwrap_err();
-        assert!(message.contains("aliases expand"), "{message}");
+        let long = format!("- &x \"{}\"\n{}", "a".repeat(10_000), "- *x\n".repeat(1_000));
+        for bomb in [format!("- &l0 [ha, ha, ha]\n{laughs}"), long] {
+            let message = yaml(&bomb).unwrap_err();
+            assert!(message.contains("aliases expand"), "{message}");
+        }
     }
 
     #[test]

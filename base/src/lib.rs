@@ -18,6 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod basis_points;
 pub mod canonical;
 pub mod diagnostic;
 mod digest;
@@ -27,8 +28,9 @@ mod suggest;
 mod tenant;
 mod timestamp;
 
+pub use basis_points::{BasisPoints, BasisPointsError};
 pub use digest::{Digest, DigestError};
-pub use principal::{Principal, PrincipalKind};
+pub use principal::{Principal, PrincipalId, PrincipalIdError, PrincipalKind};
 pub use suggest::suggest;
 pub use tenant::{TenantPath, TenantPathError};
 pub use timestamp::{Timestamp, TimestampError};

@@ -18,12 +18,12 @@ use crate::{
     render::diagnostics,
 };
 
+/// What to name where a bundle is wanted.
+pub(crate) const OF_A_BUNDLE: &str = "the folder of a bundle";
+
 /// Loads a bundle; what is wrong with it has been shown when this is an error.
 pub(crate) fn bundle(dir: &Path, format: Format) -> Result<Arc<Bundle>, Exit> {
-    if !dir.is_dir() {
-        output::problem(format_args!("`{}` is no folder; name the folder of a bundle", dir.display()));
-        return Err(Exit::Usage);
-    }
+    folder(dir, OF_A_BUNDLE)?;
     let _span = tracing::debug_span!("load").entered();
     match Bundle::load(dir) {
         Ok(bundle) => {
@@ -37,23 +37,28 @@ pub(crate) fn bundle(dir: &Path, format: Format) -> Result<Arc<Bundle>, Exit> {
     }
 }
 
+/// Refuses what is no folder; `wanted` says what to name instead.
+pub(crate) fn folder(dir: &Path, wanted: &str) -> Result<(), Exit> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    output::problem(format_args!("`{}` is no folder; name {wanted}", dir.display()));
+    Err(Exit::Usage)
+}
+
 /// Reads a JSON or YAML document; what is wrong with it has been shown when this is an error.
 pub(crate) fn document(path: &Path, limits: Limits) -> Result<Value, Exit> {
     let name = path.display().to_string();
-    let bytes = bytes(path).inspect_err(|problem| diagnostics::show(std::slice::from_ref(problem)));
-    let bytes = bytes.map_err(|_| Exit::Usage)?;
-    document::read(&name, &bytes, limits).map_err(|problem| {
+    let bytes = std::fs::read(path).map_err(|error| unreadable("file", &name, &error));
+    bytes.and_then(|bytes| document::read(&name, &bytes, limits)).map_err(|problem| {
         diagnostics::show(&[problem]);
         Exit::Usage
     })
 }
 
-/// Reads a file.
-pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    std::fs::read(path).map_err(|error| {
-        Diagnostic::error("I002", format!("the file cannot be read: {error}"))
-            .at(Place::whole_file(path.display().to_string()))
-    })
+/// A file or folder that is there and cannot be read.
+pub(crate) fn unreadable(what: &str, name: &str, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::error("I002", format!("the {what} cannot be read: {error}")).at(Place::whole_file(name))
 }
 
 /// The bundle argument that most commands have.

@@ -10,6 +10,8 @@ mod output;
 mod render;
 mod spans;
 
+use std::any::Any;
+
 use clap::{Parser, Subcommand};
 use exit::Exit;
 
@@ -37,18 +39,86 @@ enum Command {
     Check(commands::check::Args),
 }
 
+/// Policies evaluate recursively, on the stack of the thread that asks. How large the main thread's
+/// stack is, the environment says (`ulimit -s`); what a bundle decides must not depend on it.
+const STACK: usize = 64 << 20;
+
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     if cli.verbose {
         spans::show();
     }
-    let run = || match cli.command {
+    quieten_panics();
+    guarded(|| match cli.command {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Collect(args) => commands::collect::run(&args),
         Command::Compile(args) => commands::compile::run(&args),
         Command::Check(args) => commands::check::run(&args),
-    };
-    // A defect of cku is not a verdict: it must not look like the exit code of one.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(Exit::Internal).into()
+    })
+    .into()
+}
+
+/// Panics that a gate catches are reasons of its REJECT; they are shown only to who asks for them.
+fn quieten_panics() {
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
+}
+
+/// Runs a command on a stack of its own size.
+///
+/// A defect of cku is not a verdict: it must not look like the exit code of one.
+fn guarded(command: impl FnOnce() -> Result<Exit, Exit> + Send + 'static) -> Exit {
+    let thread = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK);
+    match thread.spawn(command).map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(exit) | Err(exit))) => exit,
+        Ok(Err(panic)) => {
+            output::problem(defect(panic.as_ref()));
+            Exit::Internal
+        }
+        Err(error) => {
+            output::problem(format_args!("no thread to run on: {error}"));
+            Exit::Internal
+        }
+    }
+}
+
+/// One line about a defect of cku.
+fn defect(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).and_then(|t| t.lines().next());
+    let said = text.map_or_else(String::new, |t| format!(": {t}"));
+    format!("internal error, please report it{said}; RUST_BACKTRACE=1 shows where it happened")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_is_told_in_one_line() {
+        let told = |panic: Box<dyn Any + Send>| defect(panic.as_ref());
+        let rest = "; RUST_BACKTRACE=1 shows where it happened";
+        assert_eq!(told(Box::new("a")), format!("internal error, please report it: a{rest}"));
+        assert_eq!(told(Box::new("a\nb".to_owned())), format!("internal error, please report it: a{rest}"));
+        assert_eq!(told(Box::new(7)), format!("internal error, please report it{rest}"));
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        assert_eq!(guarded(|| panic!("a defect")), Exit::Internal);
+        assert_eq!(guarded(|| Err(Exit::Usage)), Exit::Usage);
+        assert_eq!(guarded(|| Ok(Exit::Pause)), Exit::Pause);
+    }
+
+    #[test]
+    fn a_command_has_room_to_recurse() {
+        fn deep(depth: usize) -> usize {
+            let frame = std::hint::black_box([depth; 1024]);
+            if depth == 0 { 0 } else { deep(depth - 1) + frame[0] - frame[1023] }
+        }
+        // At least 16 MiB, twice what the main thread commonly has.
+        assert_eq!(guarded(|| if deep(2_000) == 0 { Ok(Exit::Pass) } else { Err(Exit::Usage) }), Exit::Pass);
+    }
 }

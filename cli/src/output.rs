@@ -1,8 +1,13 @@
 //! Writing: results to standard output, diagnostics to standard error.
 
-use std::{fmt, io::Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use serde::Serialize;
+
+use crate::exit::Exit;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -13,20 +18,34 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Writes a result. A reader that has gone away (`cku … | head`) is no error of ours.
-pub(crate) fn result(text: impl fmt::Display) {
-    let _ = write!(anstream::stdout(), "{text}");
+/// Writes a result; that it could not be written has been shown when this is an error.
+///
+/// A reader that has gone away (`cku … | head`) is no error of ours.
+pub(crate) fn result(text: impl fmt::Display) -> Result<(), Exit> {
+    let mut out = anstream::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            problem(format_args!("the result cannot be written: {error}"));
+            Err(Exit::Internal)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a result as JSON.
-pub(crate) fn json(value: &impl Serialize) {
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Exit> {
     match serde_json::to_string_pretty(value) {
         Ok(text) => result(format_args!("{text}\n")),
-        Err(error) => problem(format_args!("the result is not JSON: {error}")),
+        Err(error) => {
+            problem(format_args!("the result is not JSON: {error}"));
+            Err(Exit::Internal)
+        }
     }
 }
 
 /// Writes a diagnostic that belongs to no file.
+///
+/// Where standard error cannot be written to, there is nobody left to tell.
 pub(crate) fn problem(text: impl fmt::Display) {
     let style = crate::render::style::ERROR;
     let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");

@@ -1,7 +1,5 @@
 //! What can go wrong with a bundle that loaded: every one of these fails closed.
 
-use std::time::Duration;
-
 use cku_base::diagnostic::Diagnostic;
 
 /// A bundle that does not load, with all that is wrong with it.
@@ -23,6 +21,6 @@ pub enum EvalError {
     #[error("{0}")]
     Failed(String),
     /// The time ran out, which another run might not reproduce: not decidable, never a verdict.
-    #[error("the evaluation took longer than {0:?}")]
-    TimeLimit(Duration),
+    #[error("the evaluation took longer than the bundle's `limits.time_ms`")]
+    TimeLimit,
 }

@@ -113,8 +113,8 @@ impl Manifest {
         if self.limits.nesting > 64 || self.limits.nesting == 0 {
             return refuse(format!("`limits.nesting` is {}; it can be 1 to 64", self.limits.nesting));
         }
-        if self.limits.time_ms == 0 {
-            return refuse("`limits.time_ms` is 0; nothing could be decided".to_owned());
+        if !(1..=60_000).contains(&self.limits.time_ms) {
+            return refuse(format!("`limits.time_ms` is {}; it can be 1 to 60000", self.limits.time_ms));
         }
         self.check_version()
     }

@@ -23,12 +23,21 @@ pub struct SequenceStep {
 }
 
 /// Reads the sequence of one mode; every gate of the bundle must stand in it exactly once.
-pub(crate) fn read(sequences: Option<&Value>, mode: &str, gates: &[&str]) -> Sequence {
+pub(crate) fn read(sequences: Option<&Value>, mode: &str, gates: &[&str], roles: &[&str]) -> Sequence {
     let undefined = || format!("`{SEQUENCE_PATH}` has no sequence for mode `{mode}`");
     let modes = sequences.and_then(|v| v.as_object().ok()).ok_or_else(undefined)?;
     let list = modes.get(&Value::from(mode)).ok_or_else(undefined)?;
     let list = list.as_array().map_err(|_| format!("the sequence for mode `{mode}` is not a list"))?;
     let steps = list.iter().map(|v| step(v, mode, gates)).collect::<Result<Vec<_>, _>>()?;
+    let unknown = steps.iter().filter_map(|s| s.override_by.as_deref()).find(|role| !roles.contains(role));
+    if let Some(role) = unknown {
+        return Err(format!(
+            "the sequence for mode `{mode}` names the role `{role}`, which the bundle does not have"
+        ));
+    }
+    if gates.is_empty() {
+        return Err("the bundle has no gates, so nothing is asked".to_owned());
+    }
     for gate in gates {
         match steps.iter().filter(|s| s.gate == *gate).count() {
             1 => {}
@@ -70,7 +79,7 @@ mod tests {
     use super::*;
 
     fn read_json(json: &str) -> Sequence {
-        read(Some(&Value::from_json_str(json).unwrap()), "dev", &["a", "b"])
+        read(Some(&Value::from_json_str(json).unwrap()), "dev", &["a", "b"], &["reviewer"])
     }
 
     #[test]
@@ -97,9 +106,13 @@ mod tests {
             format!(r#"{{"dev": [{a}, {}]}}"#, a.replace("\"a\"", "\"c\"")),
             format!(r#"{{"dev": [{a}, {}]}}"#, a.replace("\"a\"", "\"b\"").replace("enforce\"", "ignore\"")),
             format!(r#"{{"dev": [{a}, {}]}}"#, a.replace("\"a\"", "\"b\"").replace("false", "0")),
+            format!(
+                r#"{{"dev": [{a}, {}]}}"#,
+                a.replace("\"a\"", "\"b\"").replace("false", "false, \"override\": \"anyone\"")
+            ),
         ] {
             assert!(read_json(&bad).is_err(), "{bad}");
         }
-        assert!(read(None, "dev", &[]).is_err());
+        assert!(read(None, "dev", &[], &[]).is_err());
     }
 }

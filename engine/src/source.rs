@@ -1,6 +1,12 @@
 //! The files of a bundle: which there are, what each is for, and the digest over them.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cku_base::{
     Digest,
@@ -45,13 +51,13 @@ impl FileKind {
         let is_data = path.starts_with("data/");
         match name.rsplit_once('.')? {
             _ if path == MANIFEST_FILE => Some(Self::Manifest),
+            (_, "yaml" | "yml" | "json") if is_data => Some(Self::Data),
             (stem, "rego") if stem.ends_with("_test") => Some(Self::RegoTest),
             (stem, "yaml" | "yml") if stem.ends_with("_test") => Some(Self::TableTest),
             (_, "gate") => Some(Self::Gate),
             (_, "rego") => Some(Self::Rego),
             (_, "cedar") => Some(Self::Cedar),
             (_, "cedarschema") => Some(Self::CedarSchema),
-            (_, "yaml" | "yml" | "json") if is_data => Some(Self::Data),
             _ => None,
         }
     }
@@ -77,6 +83,7 @@ pub struct BundleFile {
 pub struct Sources {
     files: Vec<BundleFile>,
     ignored: Vec<String>,
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Sources {
@@ -152,6 +159,12 @@ impl Sources {
     fn read_below(&mut self, dir: &Path, prefix: &str, depth: usize, problems: &mut Vec<Diagnostic>) {
         let here = if prefix.is_empty() { dir.display().to_string() } else { prefix.to_owned() };
         let refuse = |message: String| Diagnostic::error("B001", message).at(Place::whole_file(here.clone()));
+        // A link can lead back up; each folder is read once.
+        let canonical = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        if !self.folders.insert(canonical) {
+            problems.push(refuse("the folder is reached a second time, through a link".to_owned()));
+            return;
+        }
         if depth > MAX_DEPTH {
             problems.push(refuse(format!("folders nested more than {MAX_DEPTH} deep")));
             return;
@@ -163,7 +176,14 @@ impl Sources {
                 return;
             }
         };
-        let mut names: Vec<_> = entries.filter_map(Result::ok).map(|e| e.file_name()).collect();
+        let names: Result<Vec<_>, _> = entries.map(|entry| entry.map(|e| e.file_name())).collect();
+        let mut names = match names {
+            Ok(names) => names,
+            Err(error) => {
+                problems.push(refuse(format!("the folder cannot be read: {error}")));
+                return;
+            }
+        };
         names.sort();
         for name in names {
             let Some(name) = name.to_str().map(str::to_owned) else {
@@ -194,14 +214,26 @@ impl Sources {
             return;
         }
         match fs::metadata(full) {
-            Ok(meta) if meta.len() > MAX_FILE_BYTES => {
-                problems.push(refuse(format!("{} bytes; a file has at most {MAX_FILE_BYTES}", meta.len())));
+            Ok(meta) if !meta.is_file() => {
+                problems.push(refuse("neither a file nor a folder".to_owned()));
+                return;
             }
-            _ => match fs::read(full).map(String::from_utf8) {
-                Ok(Ok(text)) => self.push(path, text.into()),
-                Ok(Err(_)) => problems.push(refuse("not UTF-8 text; save the file as UTF-8".to_owned())),
-                Err(error) => problems.push(refuse(format!("cannot be read: {error}"))),
-            },
+            Ok(_) => {}
+            Err(error) => {
+                problems.push(refuse(format!("cannot be read: {error}")));
+                return;
+            }
+        }
+        let mut bytes = Vec::new();
+        let read =
+            fs::File::open(full).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+        match (read, String::from_utf8(bytes)) {
+            (Err(error), _) => problems.push(refuse(format!("cannot be read: {error}"))),
+            (Ok(read), _) if read as u64 > MAX_FILE_BYTES => {
+                problems.push(refuse(format!("a file has at most {MAX_FILE_BYTES} bytes")));
+            }
+            (Ok(_), Err(_)) => problems.push(refuse("not UTF-8 text; save the file as UTF-8".to_owned())),
+            (Ok(_), Ok(text)) => self.push(path, text.into()),
         }
     }
 }

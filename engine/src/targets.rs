@@ -50,6 +50,9 @@ impl Targets {
                 refuse(format!("the kind `{kind}` is not one of `targets` in bundle.yaml{hint}"));
                 continue;
             };
+            if !members.is_object() && !members.is_null() {
+                refuse(format!("`{kind}` is no object of targets; write `{kind}: {{acme/api: {{}}}}`"));
+            }
             for (path, attributes) in members.as_object().into_iter().flatten() {
                 let text = format!("{kind}:{path}");
                 match resource(type_name, path, attributes) {

@@ -40,14 +40,26 @@ impl Bundle {
             return Ok(Vec::new());
         }
         let modules: Vec<ModuleText<'_>> = self.modules().chain(tests.iter().copied()).collect();
+        let of_tests = |file: &str| tests.iter().any(|t| t.path == file);
         let mut problems = Vec::new();
         let Some(program) =
             RegoProgram::load_with_tests(&modules, self.data(), self.manifest(), &mut problems)
         else {
             return Err(problems);
         };
+        for node in program.graph().rules().values() {
+            let (tested, testing) = node.files.iter().partition::<Vec<_>, _>(|f| !of_tests(f));
+            if let (Some(_), Some(file)) = (tested.first(), testing.first()) {
+                let message = format!("`{file}` adds to a rule of the bundle, so it would test itself");
+                problems.push(
+                    Diagnostic::error("T003", message).at(node.place.clone()).help("mock it with `with`"),
+                );
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let mut worker = program.worker();
-        let of_tests = |file: &str| tests.iter().any(|t| t.path == file);
         let mut outcomes = Vec::new();
         for (path, node) in program.graph().rules() {
             let Some(rule) = path.last().filter(|_| node.files.iter().any(|f| of_tests(f))) else { continue };
@@ -55,10 +67,12 @@ impl Bundle {
             let outcome = if rule.starts_with("todo_test_") {
                 UnitTestOutcome::Skipped
             } else if rule.starts_with("test_") {
-                match worker.rule(&name) {
+                let said = worker.rule(&name);
+                let printed: String = worker.prints().iter().map(|line| format!("; {line}")).collect();
+                match said {
                     Ok(Some(regorus::Value::Bool(true))) => UnitTestOutcome::Passed,
-                    Ok(Some(value)) => UnitTestOutcome::Failed(format!("is {value}, not true")),
-                    Ok(None) => UnitTestOutcome::Failed("is undefined, not true".to_owned()),
+                    Ok(Some(value)) => UnitTestOutcome::Failed(format!("is {value}, not true{printed}")),
+                    Ok(None) => UnitTestOutcome::Failed(format!("is undefined, not true{printed}")),
                     Err(EvalError::Failed(error)) => UnitTestOutcome::Error(error),
                     Err(error) => UnitTestOutcome::Error(error.to_string()),
                 }

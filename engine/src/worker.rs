@@ -11,10 +11,14 @@ use crate::{
     cedar::access::Answers,
     error::EvalError,
     facts::Facts,
+    input::Input,
     rego::RegoWorker,
 };
 
 /// Evaluates a bundle for one input after another; each thread has its own.
+///
+/// Evaluation is recursive, as policies are: what a bundle may nest is bounded when it is loaded, for
+/// threads with a stack of 8 MiB.
 #[derive(Debug)]
 pub struct Worker {
     bundle: Arc<Bundle>,
@@ -47,8 +51,8 @@ impl Worker {
     }
 
     /// The input of all evaluations that follow.
-    pub fn set_input(&mut self, input: Value) {
-        self.rego.set_input(input);
+    pub fn set_input(&mut self, input: Input) {
+        self.rego.set_input(input.0);
         self.together = Together::Open;
     }
 

@@ -205,7 +205,7 @@ fn the_next_input_is_not_answered_with_the_facts_of_the_last() {
 }
 
 fn principal(id: &str, tenant: &str) -> Principal {
-    Principal { kind: PrincipalKind::User, id: id.to_owned(), tenant: tenant.parse().unwrap() }
+    Principal { kind: PrincipalKind::User, id: id.parse().unwrap(), tenant: tenant.parse().unwrap() }
 }
 
 fn grant(id: &str, home: &str, tenant: &str) -> RoleGrant {

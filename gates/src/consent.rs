@@ -1,6 +1,6 @@
 //! Approvals and votes: what people and agents said of a run.
 
-use cku_base::{Digest, Principal, Timestamp};
+use cku_base::{BasisPoints, Digest, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What somebody decided of a gate of a run.
@@ -48,8 +48,8 @@ pub struct Vote {
     pub subject_digest: Digest,
     /// What they say.
     pub vote: Ballot,
-    /// How sure they are, 0 to 10000.
-    pub confidence: u32,
+    /// How sure they are.
+    pub confidence: BasisPoints,
     /// When.
     pub time: Timestamp,
 }

@@ -1,5 +1,7 @@
 //! The pipeline: the gates of a mode, in order, to one decision.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use cku_engine::{SequenceStep, Worker};
 use cku_lang::Enforcement;
 
@@ -20,28 +22,39 @@ pub fn decide(worker: &mut Worker, input: &DecisionInput, simulated: bool) -> Re
         mode: input.mode.clone(),
         known: bundle.manifest().modes.clone(),
     })?;
-    let mut evaluation = Evaluation::begin(worker, input)?;
-    let decision = |verdict, reasons, gates, evaluation: &Evaluation<'_>| Decision {
+    let canonical = input.canonical().map_err(|e| Undecidable::Unreadable(e.to_string()))?;
+    let decision = |verdict, reasons, gates| Decision {
         verdict,
         mode: input.mode.clone(),
         simulated,
         bundle_revision: bundle.revision(),
-        subject_digest: evaluation.subject_digest,
-        input_digest: evaluation.input_digest,
+        subject_digest: canonical.subject_digest,
+        input_digest: canonical.input_digest,
         reasons,
         gates,
     };
+    let rejected = |rule: &str, why: &str| {
+        let gates = sequence.iter().flatten().map(unreached).collect();
+        decision(Verdict::Reject, vec![Reason::of_engine(rule, why, None)], gates)
+    };
+    if input.state.kill_switch {
+        return Ok(rejected("kill_switch", "the kill switch is on: nothing goes ahead"));
+    }
     let steps = match sequence {
-        _ if input.state.kill_switch => {
-            let gates = sequence.iter().flatten().map(unreached).collect();
-            let reason = Reason::of_engine("kill_switch", "the kill switch is on: nothing goes ahead", None);
-            return Ok(decision(Verdict::Reject, vec![reason], gates, &evaluation));
-        }
-        Err(why) => {
-            let reason = Reason::of_engine("evaluation_error", why.clone(), None);
-            return Ok(decision(Verdict::Reject, vec![reason], Vec::new(), &evaluation));
+        Ok(steps) if steps.is_empty() => {
+            return Ok(rejected("evaluation_error", "the sequence has no gates"));
         }
         Ok(steps) => steps,
+        Err(why) => return Ok(rejected("evaluation_error", why)),
+    };
+    let whole = &canonical;
+    let begun = catch_unwind(AssertUnwindSafe(move || {
+        let worker = worker;
+        Evaluation::begin(worker, input, whole)
+    }));
+    let mut evaluation = match begun {
+        Ok(evaluation) => evaluation?,
+        Err(_) => return Ok(rejected("evaluation_error", "the evaluation panicked before any gate")),
     };
     let mut gates = Vec::with_capacity(steps.len());
     let mut ended = false;
@@ -55,9 +68,8 @@ pub fn decide(worker: &mut Worker, input: &DecisionInput, simulated: bool) -> Re
         ended = ends(step, &outcome);
         gates.push(outcome);
     }
-    // A mode without gates would let everything through; nothing was asked, so nothing passes.
     let verdict = gates.iter().filter_map(|g| g.effective).max().unwrap_or(Verdict::Reject);
-    Ok(decision(verdict, Vec::new(), gates, &evaluation))
+    Ok(decision(verdict, Vec::new(), gates))
 }
 
 /// What counts of a gate's verdict in this mode.

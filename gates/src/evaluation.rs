@@ -5,19 +5,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use cku_base::Digest;
+use cku_base::canonical::CanonicalError;
 use cku_engine::{
-    EvalError, FactValue, Facts, RuleVerdict, Worker,
+    EvalError, FactValue, Facts, Input, RuleVerdict, Worker,
     access::{Answer, Denial, Question, Resource},
 };
 use cku_lang::{AccessRequirement, Gate, GateBody, Origin, Rules};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     consent::ApprovalDecision,
     decision::Verdict,
-    input::DecisionInput,
+    input::{CanonicalInput, DecisionInput},
     reason::{Reason, source},
     standing::{self, Binding, Standing},
     undecidable::Undecidable,
@@ -29,8 +28,6 @@ pub(crate) struct Evaluation<'e> {
     worker: &'e mut Worker,
     input: &'e DecisionInput,
     approvals: Vec<Standing>,
-    pub(crate) subject_digest: Digest,
-    pub(crate) input_digest: Digest,
 }
 
 /// What a gate says, before enforcement and overrides.
@@ -41,28 +38,27 @@ pub(crate) struct GateVerdict {
 }
 
 impl<'e> Evaluation<'e> {
-    /// Digests the input, asks about every approval and vote, and hands the whole to Rego.
-    pub(crate) fn begin(worker: &'e mut Worker, input: &'e DecisionInput) -> Result<Self, Undecidable> {
+    /// Asks about every approval and vote, and hands the whole input to Rego.
+    pub(crate) fn begin(
+        worker: &'e mut Worker,
+        input: &'e DecisionInput,
+        canonical: &CanonicalInput,
+    ) -> Result<Self, Undecidable> {
         let _span = tracing::debug_span!("input").entered();
-        let not_canonical = |e: cku_base::canonical::CanonicalError| Undecidable::Unreadable(e.to_string());
-        let (canonical, subject_digest) = input.canonical().map_err(not_canonical)?;
         let limit = worker.bundle().manifest().limits.input_bytes;
-        if canonical.len() > limit {
-            return Err(Undecidable::TooLarge { bytes: canonical.len(), limit });
+        if canonical.length > limit {
+            return Err(Undecidable::TooLarge { bytes: canonical.length, limit });
         }
-        let input_digest = Digest::of(&canonical);
-        let binding = Binding { subject: subject_digest, revision: worker.bundle().revision() };
+        let binding = Binding { subject: canonical.subject_digest, revision: worker.bundle().revision() };
         let approvals: Vec<Standing> =
             input.approvals.iter().map(|a| standing::of_approval(a, input, binding, worker)).collect();
         let votes: Vec<Standing> =
             input.votes.iter().map(|v| standing::of_vote(v, input, binding, worker)).collect();
-        let document = std::str::from_utf8(&canonical).map_err(|e| Undecidable::Unreadable(e.to_string()))?;
-        let mut value =
-            cku_engine::Value::from_json_str(document).map_err(|e| Undecidable::Unreadable(e.to_string()))?;
-        complete(&mut value, &approvals, &votes, binding)
-            .map_err(|e| Undecidable::Unreadable(e.to_string()))?;
-        worker.set_input(value);
-        Ok(Self { worker, input, approvals, subject_digest, input_digest })
+        let unreadable = |e: CanonicalError| Undecidable::Unreadable(e.to_string());
+        let seen = seen(input, canonical, &approvals, &votes, binding).map_err(unreadable)?;
+        let text = std::str::from_utf8(&seen).map_err(|e| Undecidable::Unreadable(e.to_string()))?;
+        worker.set_input(Input::from_json(text).map_err(|e| Undecidable::Unreadable(e.to_string()))?);
+        Ok(Self { worker, input, approvals })
     }
 
     /// Asks one gate. Whatever goes wrong is a REJECT, but for the clock, which is no verdict at all.
@@ -79,7 +75,7 @@ impl<'e> Evaluation<'e> {
         match asked {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(EvalError::Failed(detail))) => Ok(rejected(detail, Some(source(&gate.place)))),
-            Ok(Err(error @ EvalError::TimeLimit(_))) => Err(Undecidable::TimeLimit(error.to_string())),
+            Ok(Err(error @ EvalError::TimeLimit)) => Err(Undecidable::TimeLimit(error.to_string())),
             Err(_) => Ok(rejected("the evaluation panicked".to_owned(), Some(source(&gate.place)))),
         }
     }
@@ -249,28 +245,35 @@ fn targets(fact: Option<&FactValue>) -> Option<Vec<&str>> {
     }
 }
 
-/// Adds what only cku knows: digests, and the standing of each approval and vote.
-fn complete(
-    value: &mut cku_engine::Value,
+/// The input as Rego sees it: with the digests, who submitted each piece of evidence, and the standing
+/// of each approval and vote.
+fn seen(
+    input: &DecisionInput,
+    canonical: &CanonicalInput,
     approvals: &[Standing],
     votes: &[Standing],
     binding: Binding,
-) -> Result<(), EvalError> {
-    use cku_engine::Value as Rego;
-    let unfit = |_| EvalError::Failed("the input is not an object".to_owned());
-    let object = value.as_object_mut().map_err(unfit)?;
-    object.insert(Rego::from("subject_digest"), Rego::from(binding.subject.to_string()));
-    object.insert(Rego::from("bundle_revision"), Rego::from(binding.revision.to_string()));
-    for (name, standings) in [("approvals", approvals), ("votes", votes)] {
-        let Some(list) = object.get_mut(&Rego::from(name)) else { continue };
-        let list = list.as_array_mut().map_err(unfit)?;
-        for (item, standing) in list.iter_mut().zip(standings) {
-            let item = item.as_object_mut().map_err(unfit)?;
-            item.insert(Rego::from("permitted"), Rego::Bool(standing.permitted));
-            item.insert(Rego::from("valid"), Rego::Bool(standing.valid));
-            let roles = standing.roles.iter().map(|r| Value::from(r.as_str())).collect::<Vec<_>>();
-            item.insert(Rego::from("roles"), Rego::from(Value::Array(roles)));
-        }
-    }
-    Ok(())
+) -> Result<Vec<u8>, CanonicalError> {
+    let approvals: Vec<_> =
+        input.approvals.iter().zip(approvals).map(|(said, standing)| Seen { said, standing }).collect();
+    let votes: Vec<_> =
+        input.votes.iter().zip(votes).map(|(said, standing)| Seen { said, standing }).collect();
+    let document = canonical
+        .members
+        .clone()
+        .member("subject_digest", &binding.subject)?
+        .member("bundle_revision", &binding.revision)?
+        .member("submitted_by", &input.submitters()?)?
+        .member("approvals", &approvals)?
+        .member("votes", &votes)?;
+    Ok(document.finish())
+}
+
+/// An approval or a vote with its standing, side by side.
+#[derive(Serialize)]
+struct Seen<'s, T> {
+    #[serde(flatten)]
+    said: &'s T,
+    #[serde(flatten)]
+    standing: &'s Standing,
 }

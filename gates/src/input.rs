@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cku_base::{
-    Digest, Principal, PrincipalKind, TenantPath, Timestamp,
+    Digest, Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp,
     canonical::{self, CanonicalError, ObjectWriter},
-    diagnostic::Diagnostic,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -34,7 +33,8 @@ pub struct DecisionInput {
     pub principal: Submitter,
     /// What was submitted.
     pub submission: RunSubmission,
-    /// Who submitted each piece of evidence, by its digest.
+    /// Who submitted each piece of evidence, by the digest of its canonical document: whoever repeats
+    /// the digest of another's report beneath data of their own is not taken for the other.
     #[serde(default)]
     pub evidence_by: BTreeMap<Digest, Principal>,
     /// What people decided of the run's gates, in the order of time.
@@ -63,7 +63,7 @@ pub struct Submitter {
 #[serde(expecting = "a principal, an object with `kind`, `id`, `tenant` and `authentication`")]
 struct SubmitterDocument {
     kind: PrincipalKind,
-    id: String,
+    id: PrincipalId,
     tenant: TenantPath,
     authentication: Authentication,
     #[serde(default)]
@@ -129,11 +129,11 @@ impl DecisionInput {
         self.subject_over(&canonical::to_vec(&self.submission)?)
     }
 
-    /// The canonical bytes of the whole input, and the subject's digest; the submission, which is
-    /// most of both, is written once.
-    pub(crate) fn canonical(&self) -> Result<(Vec<u8>, Digest), CanonicalError> {
+    /// The whole input in canonical form, with its digests; the submission, which is most of it and of
+    /// the subject, is written once.
+    pub(crate) fn canonical(&self) -> Result<CanonicalInput, CanonicalError> {
         let submission = canonical::to_vec(&self.submission)?;
-        let bytes = ObjectWriter::default()
+        let members = ObjectWriter::default()
             .member("run_id", &self.run_id)?
             .member("tenant", &self.tenant)?
             .member("mode", &self.mode)?
@@ -144,9 +144,17 @@ impl DecisionInput {
             .member("evidence_by", &self.evidence_by)?
             .member("approvals", &self.approvals)?
             .member("votes", &self.votes)?
-            .member("state", &self.state)?
-            .finish();
-        Ok((bytes, self.subject_over(&submission)?))
+            .member("state", &self.state)?;
+        let bytes = members.finish();
+        let input_digest = Digest::of(&bytes);
+        let subject_digest = self.subject_over(&submission)?;
+        Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest })
+    }
+
+    /// Who submitted each piece of evidence, in its order; none where nobody is known.
+    pub(crate) fn submitters(&self) -> Result<Vec<Option<&Principal>>, CanonicalError> {
+        let evidence = self.submission.evidence.iter();
+        evidence.map(|e| Ok(self.evidence_by.get(&e.document_digest()?))).collect()
     }
 
     fn subject_over(&self, submission: &[u8]) -> Result<Digest, CanonicalError> {
@@ -165,6 +173,19 @@ impl DecisionInput {
     }
 }
 
+/// An input in canonical form.
+#[derive(Debug)]
+pub(crate) struct CanonicalInput {
+    /// Its members.
+    pub(crate) members: ObjectWriter,
+    /// Bytes of the whole.
+    pub(crate) length: usize,
+    /// For replay.
+    pub(crate) input_digest: Digest,
+    /// What approvals and votes bind to.
+    pub(crate) subject_digest: Digest,
+}
+
 /// Reads a submission from its JSON form; the second part names members that are not known.
 pub fn read_submission(document: &Value) -> Result<(RunSubmission, Vec<String>), InputError> {
     read(document)
@@ -180,19 +201,23 @@ pub struct InputError {
     pub message: String,
 }
 
-impl InputError {
-    /// The same as a diagnostic.
-    pub fn to_diagnostic(&self) -> Diagnostic {
-        Diagnostic::error("I001", self.to_string())
-    }
-}
-
 fn at(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("`{path}`: ") }
 }
 
+/// A message quotes what was found, which may be anything.
+const LONGEST: usize = 300;
+
 /// The words of the reader without the names of Rust's types.
 fn plain(message: &str) -> String {
+    let message: &str = &if message.len() > LONGEST {
+        message.chars().take(LONGEST).chain("…".chars()).collect()
+    } else {
+        message.to_owned()
+    };
+    if let Some(member) = message.strip_prefix("missing field ") {
+        return format!("{member} is missing");
+    }
     message
         .replace("expected u64", "expected an integer from 0")
         .replace("expected u32", "expected an integer from 0")
@@ -226,9 +251,11 @@ mod tests {
         let document: Value = serde_json::from_str(include_str!("../benches/input.json")).unwrap();
         let (input, unknown) = crate::simulate::read(document, Digest::of(b"bundle")).unwrap();
         assert_eq!(unknown, [""; 0]);
-        let (bytes, subject) = input.canonical().unwrap();
+        let whole = input.canonical().unwrap();
+        let bytes = whole.members.finish();
         assert_eq!(bytes, canonical::to_vec(&input).unwrap());
-        assert_eq!(subject, input.subject_digest().unwrap());
+        assert_eq!(whole.input_digest, Digest::of(&bytes));
+        assert_eq!(whole.subject_digest, input.subject_digest().unwrap());
         let again: DecisionInput = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(again, input);
     }

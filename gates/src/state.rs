@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cku_base::Timestamp;
+use cku_base::{BasisPoints, Timestamp};
 use cku_engine::access::RoleGrant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,16 +65,16 @@ pub struct Chain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "an object with `remaining`")]
 pub struct ErrorBudget {
-    /// Hundredths of a percent, 0 to 10000.
-    pub remaining: u32,
+    /// The share of it that is left; ten-thousandths are hundredths of a percent.
+    pub remaining: BasisPoints,
 }
 
-/// Lower bounds of reliability, in ten-thousandths.
+/// Lower bounds of reliability.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "an object with `skills` and `voters`", default)]
 pub struct Reliability {
     /// By the name of the skill.
-    pub skills: BTreeMap<String, u32>,
+    pub skills: BTreeMap<String, BasisPoints>,
     /// By the text form of the principal.
-    pub voters: BTreeMap<String, u32>,
+    pub voters: BTreeMap<String, BasisPoints>,
 }

@@ -86,7 +86,44 @@ pub struct Change {
     /// The commit it ends at.
     pub head: Option<String>,
     /// Globs that the changed paths stay within.
-    pub boundary: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub boundary: Vec<PathGlob>,
+}
+
+/// A glob over paths: at most 256 bytes and 16 braces, not nested.
+///
+/// The caller writes it, and a pattern whose expansion explodes would exhaust whoever compiles it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PathGlob(String);
+
+impl TryFrom<String> for PathGlob {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (mut open, mut braces, mut stars) = (false, 0, 0);
+        for c in text.chars() {
+            match c {
+                '{' if open => return Err("a glob with nested braces; write two globs".to_owned()),
+                '{' => (open, braces) = (true, braces + 1),
+                '}' => open = false,
+                '*' | '?' | '[' => stars += 1,
+                _ => {}
+            }
+        }
+        if text.len() > 256 || braces > 16 || stars > 32 {
+            return Err(
+                "a glob with more than 256 bytes, 16 braces or 32 wildcards; write several".to_owned()
+            );
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<PathGlob> for String {
+    fn from(glob: PathGlob) -> Self {
+        glob.0
+    }
 }
 
 /// Cents, at most 2^53 − 1, so that every reader holds them exactly.

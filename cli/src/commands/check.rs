@@ -5,7 +5,7 @@ use cku_engine::Bundle;
 
 use crate::{
     exit::Exit,
-    load::BundleArg,
+    load::{self, BundleArg},
     output::{self, Format},
     render::{diagnostics, style},
 };
@@ -22,25 +22,22 @@ pub(crate) struct Args {
 }
 
 /// Loads the bundle and shows what was found.
-pub(crate) fn run(args: &Args) -> Exit {
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let dir = &args.bundle.dir;
-    if !dir.is_dir() {
-        output::problem(format_args!("`{}` is no folder; name the folder of a bundle", dir.display()));
-        return Exit::Usage;
-    }
+    load::folder(dir, load::OF_A_BUNDLE)?;
     let loaded = Bundle::load(dir);
     let found = match &loaded {
         Ok(bundle) => bundle.warnings(),
         Err(error) => &error.diagnostics,
     };
     match args.format {
-        Format::Json => output::json(&found),
+        Format::Json => output::json(&found)?,
         Format::Pretty => {
             diagnostics::show_of_bundle(found, dir, Format::Pretty);
-            output::result(summary(&loaded, found));
+            output::result(summary(&loaded, found))?;
         }
     }
-    if loaded.is_ok() { Exit::Pass } else { Exit::Bundle }
+    if loaded.is_ok() { Ok(Exit::Pass) } else { Err(Exit::Bundle) }
 }
 
 fn summary(loaded: &Result<Bundle, cku_engine::LoadError>, found: &[Diagnostic]) -> String {

@@ -2,15 +2,17 @@
 
 use std::{
     fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use cku_gates::evidence::{self, Evidence, Format, Limits};
+use cku_base::diagnostic::{Diagnostic, Place};
+use cku_gates::evidence::{self, Evidence, Fault, Format, Limits};
 use serde::Serialize;
 
 use crate::{exit::Exit, load, output, render::diagnostics};
 
-const HEAD: usize = 8 << 10;
+const HEAD: u64 = 8 << 10;
 const MAX_DEPTH: usize = 32;
 const PASSED_OVER: [&str; 3] = ["node_modules", "target", "__pycache__"];
 
@@ -42,25 +44,22 @@ struct Report {
 }
 
 /// Finds, reads and writes; one report that cannot be used is an error for all.
-pub(crate) fn run(args: &Args) -> Exit {
-    if !args.dir.is_dir() {
-        output::problem(format_args!("`{}` is no folder; name a folder with reports", args.dir.display()));
-        return Exit::Usage;
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    load::folder(&args.dir, "a folder with reports")?;
+    let mut found = Found::default();
+    found.look_in(&args.dir, Path::new(""), 0);
+    for note in &found.notes {
+        output::note(format_args!("note: {note}\n"));
     }
-    let mut files = Vec::new();
-    if let Err(problem) = find(&args.dir, 0, &mut files) {
-        output::problem(problem);
-        return Exit::Usage;
-    }
-    files.sort();
     let mut document = Document { evidence: Vec::new(), reports: Vec::new() };
-    let mut problems = Vec::new();
-    for file in &files {
-        let relative = file.strip_prefix(&args.dir).unwrap_or(file).display().to_string();
-        match read(file, &relative) {
+    let mut problems = found.problems;
+    found.files.sort();
+    for relative in found.files {
+        let path = relative.display().to_string();
+        match read(&args.dir.join(&relative), &path) {
             Ok(Some((format, read))) => {
                 let digests = read.iter().map(|e| e.digest).collect();
-                document.reports.push(Report { path: relative, format, digests });
+                document.reports.push(Report { path, format, digests });
                 document.evidence.extend(read);
             }
             Ok(None) => {}
@@ -69,72 +68,125 @@ pub(crate) fn run(args: &Args) -> Exit {
     }
     if !problems.is_empty() {
         diagnostics::show(&diagnostics::below(&problems, &args.dir));
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
     if document.reports.is_empty() {
         output::problem(format_args!(
             "no reports in `{}`; cku knows LCOV, Cobertura, SARIF, JUnit and `git diff --numstat -z`",
             args.dir.display()
         ));
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
     write(&document, args.output.as_deref())
 }
 
-fn write(document: &Document, to: Option<&Path>) -> Exit {
+fn write(document: &Document, to: Option<&Path>) -> Result<Exit, Exit> {
     let Some(path) = to else {
-        output::json(document);
-        return Exit::Pass;
+        output::json(document)?;
+        return Ok(Exit::Pass);
     };
     let text = serde_json::to_string_pretty(document).map_err(|e| e.to_string());
-    match text.and_then(|text| fs::write(path, text + "\n").map_err(|e| e.to_string())) {
-        Ok(()) => {
-            for report in &document.reports {
-                output::note(format_args!("{:<10} {}\n", report.format.to_string(), report.path));
-            }
-            Exit::Pass
-        }
-        Err(error) => {
-            output::problem(format_args!("`{}` cannot be written: {error}", path.display()));
-            Exit::Usage
-        }
+    text.and_then(|text| fs::write(path, text + "\n").map_err(|e| e.to_string())).map_err(|error| {
+        output::problem(format_args!("`{}` cannot be written: {error}", path.display()));
+        Exit::Usage
+    })?;
+    for report in &document.reports {
+        output::note(format_args!("{:<10} {}\n", report.format.to_string(), report.path));
     }
+    Ok(Exit::Pass)
 }
 
-fn read(
-    file: &Path,
-    relative: &str,
-) -> Result<Option<(Format, Vec<Evidence>)>, cku_base::diagnostic::Diagnostic> {
+/// Reads a file if it is a report.
+fn read(file: &Path, relative: &str) -> Result<Option<(Format, Vec<Evidence>)>, Diagnostic> {
     let limits = Limits::default();
-    let size = fs::metadata(file).map_or(0, |m| m.len());
-    let mut head = Vec::new();
-    if let Ok(open) = fs::File::open(file) {
-        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(open, HEAD as u64), &mut head);
-    }
-    let Some(format) = evidence::detect(relative, &head) else { return Ok(None) };
+    let unreadable = |error: io::Error| load::unreadable("file", relative, &error);
+    let open = fs::File::open(file).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    (&open).take(HEAD).read_to_end(&mut bytes).map_err(unreadable)?;
+    let Some(format) = evidence::detect(relative, &bytes) else { return Ok(None) };
     // The size is looked at before the file is read into memory.
-    let bytes = if size > limits.bytes as u64 { vec![0; limits.bytes + 1] } else { load::bytes(file)? };
+    let size = open.metadata().map_err(unreadable)?.len();
+    let limit = limits.bytes as u64;
+    if size > limit {
+        return Err(too_large(relative, size, limit));
+    }
+    // A file that grows meanwhile is read to one byte past the limit, which the parser refuses.
+    (&open).take(limit + 1 - HEAD.min(limit)).read_to_end(&mut bytes).map_err(unreadable)?;
     let read = evidence::parse(format, relative, &bytes, &limits).map_err(|e| e.diagnostic().clone())?;
     Ok(Some((format, read)))
 }
 
-fn find(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    if depth > MAX_DEPTH {
-        return Err(format!("`{}` lies more than {MAX_DEPTH} folders deep", dir.display()));
-    }
-    let entries = fs::read_dir(dir).map_err(|e| format!("`{}` cannot be read: {e}", dir.display()))?;
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') || PASSED_OVER.contains(&name.as_ref()) {
-            continue;
+fn too_large(relative: &str, size: u64, limit: u64) -> Diagnostic {
+    let message = format!("{size} bytes are more than the {limit} that are accepted");
+    Diagnostic::error(Fault::TooLarge.code(), message)
+        .at(Place::whole_file(relative))
+        .help("let the tool write several smaller reports")
+}
+
+/// What lies in a folder; paths are relative to it.
+#[derive(Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    notes: Vec<String>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Found {
+    /// Looks in one folder and those below. What cannot be read may be a report that speaks against
+    /// the run, so it is a problem and not passed over.
+    fn look_in(&mut self, top: &Path, relative: &Path, depth: usize) {
+        if let Err(problem) = self.try_look_in(top, relative, depth) {
+            self.problems.push(problem);
         }
-        // Links are not followed: a link out of the folder would bring in what is not of this run.
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => find(&entry.path(), depth + 1, files)?,
-            Ok(kind) if kind.is_file() => files.push(entry.path()),
-            _ => {}
-        }
     }
-    Ok(())
+
+    fn try_look_in(&mut self, top: &Path, relative: &Path, depth: usize) -> Result<(), Diagnostic> {
+        let name = relative.display().to_string();
+        if depth > MAX_DEPTH {
+            let message = format!("the folder lies more than {MAX_DEPTH} folders deep");
+            return Err(Diagnostic::error("I003", message)
+                .at(Place::whole_file(name))
+                .help("name a folder that is closer to the reports"));
+        }
+        let unreadable = |error: io::Error| load::unreadable("folder", &name, &error);
+        let entries = fs::read_dir(top.join(relative)).map_err(unreadable)?;
+        let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = entry.file_name();
+            let path = relative.join(&name);
+            let name = name.to_string_lossy();
+            if name.starts_with('.') || PASSED_OVER.contains(&name.as_ref()) {
+                continue;
+            }
+            let shown = path.display().to_string();
+            // Links are not followed: a link out of the folder would bring in what is not of this run.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.look_in(top, &path, depth + 1),
+                Ok(kind) if kind.is_file() => self.files.push(path),
+                Ok(kind) if kind.is_symlink() => self.notes.push(format!("link passed over: {shown}")),
+                Ok(_) => self.notes.push(format!("neither file nor folder, passed over: {shown}")),
+                Err(error) => self.problems.push(load::unreadable("file", &shown, &error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_is_a_problem_with_its_place() {
+        // Gone between looking and reading: as root the tests could open whatever is there.
+        let top = Path::new("no such folder");
+        let mut found = Found::default();
+        found.look_in(top, Path::new("reports"), 0);
+        let of_folder = found.problems.pop().unwrap();
+        let of_file = read(&top.join("lcov.info"), "lcov.info").unwrap_err();
+        assert_eq!((of_folder.code, of_file.code), ("I002", "I002"));
+        assert_eq!(of_folder.place, Some(Place::whole_file("reports")));
+        assert_eq!(of_file.place, Some(Place::whole_file("lcov.info")));
+    }
 }

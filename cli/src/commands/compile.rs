@@ -30,11 +30,8 @@ enum Part {
 }
 
 /// Prints the parts.
-pub(crate) fn run(args: &Args) -> Exit {
-    let bundle = match load::bundle(&args.bundle.dir, Format::Pretty) {
-        Ok(bundle) => bundle,
-        Err(exit) => return exit,
-    };
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    let bundle = load::bundle(&args.bundle.dir, Format::Pretty)?;
     let compiled = bundle.compiled();
     let wants = |part: Part| args.emit.is_none_or(|only| only == part);
     let mut text = String::new();
@@ -51,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Exit {
             let _ = writeln!(text, "# {}\n\n{}", module.path, module.text.trim_end());
         }
     }
-    output::result(text);
-    Exit::Pass
+    output::result(text)?;
+    Ok(Exit::Pass)
 }
 
 fn separate(text: &mut String) {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use cku_base::{Timestamp, document::Limits};
-use cku_engine::{Bundle, EvalError, Value as RegoValue, Worker};
+use cku_engine::{Bundle, EvalError, Input, Worker};
 use cku_gates::{Undecidable, decide, simulate};
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ pub(crate) struct Args {
 }
 
 /// Does the one of the three that was asked for.
-pub(crate) fn run(args: &Args) -> Exit {
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     if args.tests {
         let dir = args.bundle.dir.clone();
         return test::run(&test::Args {
@@ -74,11 +74,11 @@ pub(crate) fn run(args: &Args) -> Exit {
             format: args.format,
         });
     }
-    let done = load::bundle(&args.bundle.dir, args.format).and_then(|bundle| match &args.query {
+    let bundle = load::bundle(&args.bundle.dir, args.format)?;
+    match &args.query {
         Some(query) => value(args, bundle, query),
         None => decision(args, bundle),
-    });
-    done.unwrap_or_else(|exit| exit)
+    }
 }
 
 fn value(args: &Args, bundle: Arc<Bundle>, query: &str) -> Result<Exit, Exit> {
@@ -88,22 +88,22 @@ fn value(args: &Args, bundle: Arc<Bundle>, query: &str) -> Result<Exit, Exit> {
     };
     let mut worker = Worker::new(bundle);
     if let Some(input) = input {
-        worker.set_input(RegoValue::from(input));
+        worker.set_input(Input::from(input));
     }
     match worker.query(query) {
         Ok(value) => {
             match args.format {
-                Format::Json => output::json(&value.map_or_else(|| json!({}), |v| json!({"result": v}))),
+                Format::Json => output::json(&value.map_or_else(|| json!({}), |v| json!({"result": v})))?,
                 Format::Pretty => match value {
-                    Some(value) => output::json(&value),
-                    None => output::result("undefined\n"),
+                    Some(value) => output::json(&value)?,
+                    None => output::result("undefined\n")?,
                 },
             }
             Ok(Exit::Pass)
         }
         Err(error) => {
             output::problem(format_args!("`{query}`: {error}"));
-            Err(if matches!(error, EvalError::TimeLimit(_)) { Exit::Internal } else { Exit::Usage })
+            Err(if matches!(error, EvalError::TimeLimit) { Exit::Internal } else { Exit::Usage })
         }
     }
 }
@@ -149,8 +149,8 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
     match decide(&mut worker, &input, true) {
         Ok(decision) => {
             match args.format {
-                Format::Json => output::json(&decision),
-                Format::Pretty => output::result(render::decision::render(&decision, &input)),
+                Format::Json => output::json(&decision)?,
+                Format::Pretty => output::result(render::decision::render(&decision, &input))?,
             }
             Ok(decision.verdict.into())
         }
@@ -177,10 +177,10 @@ fn present() -> Result<Timestamp, String> {
     seconds.and_then(Timestamp::from_unix_seconds).ok_or_else(|| "the clock is out of range".to_owned())
 }
 
-/// Adds documents to the submission; whoever submits the run is who submitted them, unless the input
-/// says otherwise.
+/// Adds documents to the submission; whoever submits the run is who submitted them, unless they
+/// say otherwise.
 fn add_evidence(document: &mut Value, mut more: Value) -> Result<(), String> {
-    let list = match more.get_mut("evidence").map(Value::take) {
+    let mut list = match more.get_mut("evidence").map(Value::take) {
         Some(Value::Array(list)) => list,
         _ => return Err("no `evidence` list; write the document with `cku collect`".to_owned()),
     };
@@ -189,11 +189,8 @@ fn add_evidence(document: &mut Value, mut more: Value) -> Result<(), String> {
     let submitter = json!({
         "kind": member(&submitter, "kind"), "id": member(&submitter, "id"), "tenant": member(&submitter, "tenant")
     });
-    let by = object(document, "evidence_by")?;
-    for item in &list {
-        if let Some(digest) = item.get("digest").and_then(Value::as_str) {
-            by.entry(digest).or_insert_with(|| submitter.clone());
-        }
+    for item in list.iter_mut().filter_map(Value::as_object_mut) {
+        item.entry("submitted_by").or_insert_with(|| submitter.clone());
     }
     let submission = object(document, "submission")?;
     let evidence = submission.entry("evidence").or_insert_with(|| Value::Array(Vec::new()));

@@ -31,31 +31,25 @@ pub(crate) struct Args {
 }
 
 /// Runs all tests, whatever fails.
-pub(crate) fn run(args: &Args) -> Exit {
-    let bundle = match load::bundle(&args.bundle.dir, args.format) {
-        Ok(bundle) => bundle,
-        Err(exit) => return exit,
-    };
-    let mut results = match all(&bundle) {
-        Ok(results) => results,
-        Err(problems) => {
-            diagnostics::show_of_bundle(&problems, &args.bundle.dir, args.format);
-            return Exit::Bundle;
-        }
-    };
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    let bundle = load::bundle(&args.bundle.dir, args.format)?;
+    let mut results = all(&bundle).map_err(|problems| {
+        diagnostics::show_of_bundle(&problems, &args.bundle.dir, args.format);
+        Exit::Bundle
+    })?;
     if let Some(text) = &args.filter {
         results.retain(|t| t.name.contains(text) || t.place.file.contains(text));
         if results.is_empty() {
             output::problem(format_args!("no test has `{text}` in its name or file"));
-            return Exit::Usage;
+            return Err(Exit::Usage);
         }
     }
     let summary = Summary::of(&results);
     match args.format {
-        Format::Json => output::json(&Report { summary, tests: &results }),
-        Format::Pretty => output::result(tests::render(&results, summary)),
+        Format::Json => output::json(&Report { summary, tests: &results })?,
+        Format::Pretty => output::result(tests::render(&results, summary))?,
     }
-    if summary.failed == 0 { Exit::Pass } else { Exit::Reject }
+    Ok(if summary.failed == 0 { Exit::Pass } else { Exit::Reject })
 }
 
 #[derive(Serialize)]

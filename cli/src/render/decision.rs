@@ -33,7 +33,7 @@ fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> st
         write!(out, "  {:>2}  {:<width$}  {verdict}", number + 1, gate.gate)?;
         match remark.as_str() {
             "" => writeln!(out)?,
-            remark => writeln!(out, "{gap}{dim}{remark}{dim:#}")?,
+            remark => writeln!(out, "{gap}{remark}")?,
         }
     }
     for reason in &decision.reasons {
@@ -52,16 +52,18 @@ fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> st
     writeln!(out, "input    {}{dim:#}", decision.input_digest)
 }
 
+/// What is special about the gate here, dim; then why it says what it says.
 fn remark(gate: &GateOutcome) -> String {
+    let dim = style::DIM;
     let mut remarks = Vec::new();
     if !gate.reached {
-        remarks.push("not reached".to_owned());
+        remarks.push(format!("{dim}not reached{dim:#}"));
     }
     if gate.enforcement == Enforcement::Advise {
-        remarks.push("advice only".to_owned());
+        remarks.push(format!("{dim}advice only{dim:#}"));
     }
     if !gate.overridden_by.is_empty() {
-        remarks.push(format!("overridden by {}", gate.overridden_by.join(", ")));
+        remarks.push(format!("{dim}overridden by {}{dim:#}", gate.overridden_by.join(", ")));
     }
     match gate.reasons.as_slice() {
         [] => {}
@@ -81,4 +83,39 @@ fn write_reason(out: &mut String, reason: &Reason) -> std::fmt::Result {
         writeln!(out, "    {dim}{source}{dim:#}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn reason(message: &str) -> Reason {
+        Reason {
+            rule: "quorum".to_owned(),
+            message: message.to_owned(),
+            source: None,
+            facts: BTreeMap::new(),
+            would_change: None,
+        }
+    }
+
+    #[test]
+    fn what_is_special_about_a_gate_is_dim_and_its_reasons_are_not() {
+        let gate = GateOutcome {
+            gate: "consensus".to_owned(),
+            verdict: Some(Verdict::Pause),
+            effective: Some(Verdict::Pass),
+            enforcement: Enforcement::Advise,
+            reached: true,
+            overridden_by: vec!["user:rhea@acme.example".to_owned()],
+            reasons: vec![reason("0 of 1 voters"), reason("support 0.0000 is below 0.5000")],
+        };
+        let shown = remark(&gate).replace("\u{1b}[2m", "<").replace("\u{1b}[0m", ">");
+        assert_eq!(shown, "<advice only>; <overridden by user:rhea@acme.example>; 0 of 1 voters (+1)");
+        let unreached = GateOutcome { reached: false, enforcement: Enforcement::Enforce, ..gate };
+        let unreached = GateOutcome { overridden_by: Vec::new(), reasons: Vec::new(), ..unreached };
+        assert_eq!(remark(&unreached), "\u{1b}[2mnot reached\u{1b}[0m");
+    }
 }

@@ -10,7 +10,9 @@ use crate::output::{self, Format};
 /// Shows diagnostics whose places name files as the user did.
 pub(crate) fn show(diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        let text = diagnostic.place.as_ref().and_then(|p| std::fs::read_to_string(&p.file).ok());
+        // A file that is meant as a whole is not shown; it may be one that is too large to read.
+        let place = diagnostic.place.as_ref().filter(|p| p.line > 0);
+        let text = place.and_then(|p| std::fs::read_to_string(&p.file).ok());
         output::note(format_args!("{}\n\n", render(diagnostic, text.as_deref())));
     }
 }

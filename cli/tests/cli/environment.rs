@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// A folder of its own, gone with the test.
@@ -63,14 +63,23 @@ pub(crate) fn run(args: &[&str]) -> Ran {
     run_in(&repository(), args)
 }
 
+/// Runs the binary at the top of the repository with its standard output going elsewhere.
+pub(crate) fn run_into(stdout: Stdio, args: &[&str]) -> Ran {
+    run_with(&repository(), args, stdout)
+}
+
 /// The top of the repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
 fn run_in(folder: &Path, args: &[&str]) -> Ran {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_cku")).args(args).current_dir(folder).env_clear().output().unwrap();
+    run_with(folder, args, Stdio::piped())
+}
+
+fn run_with(folder: &Path, args: &[&str], stdout: Stdio) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cku"));
+    let output = command.args(args).current_dir(folder).env_clear().stdout(stdout).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

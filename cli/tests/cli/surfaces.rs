@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::environment::{Ran, TestEnvironment, run};
+use crate::environment::{Ran, TestEnvironment, run, run_into};
 
 const INPUT: &str = "testdata/inputs/update-humanize.yaml";
 
@@ -163,6 +163,83 @@ fn collect_finds_every_format_and_refuses_what_is_hostile() {
         "nothing is written when a report is refused"
     );
     insta::assert_snapshot!(ran.shown());
+}
+
+#[cfg(unix)]
+#[test]
+fn collect_says_which_links_it_passes_over() {
+    let environment = TestEnvironment::new();
+    environment.write("reports/lcov.info", "SF:a.py\nDA:1,1\nend_of_record\n");
+    environment.write("elsewhere/junit.xml", "<testsuites/>");
+    let link = |to: &str| std::os::unix::fs::symlink("../elsewhere", environment.path().join(to)).unwrap();
+    link("reports/linked");
+    link("reports/.hidden");
+    let ran = environment.run(&["collect", "reports"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, "note: link passed over: linked\n"), "{}", ran.shown());
+    assert_eq!(ran.json()["reports"].as_array().unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_report_that_may_not_be_read_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let environment = TestEnvironment::new();
+    let path = environment.write("reports/lcov.info", "SF:a.py\nDA:1,1\nend_of_record\n");
+    environment.write("reports/junit.xml", "<testsuites/>");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    if std::fs::File::open(&path).is_ok() {
+        // Root reads everything; the unit test of `collect` covers it there.
+        return;
+    }
+    let ran = environment.run(&["collect", "reports"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.shown());
+    assert!(ran.stderr.contains("I002") && ran.stderr.contains("reports/lcov.info"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_report_over_the_limit_is_refused_by_its_size() {
+    let environment = TestEnvironment::new();
+    let path = environment.write("reports/lcov.info", "SF:a.py\n");
+    let size = (32 << 20) + 4_096;
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(size).unwrap();
+    let ran = environment.run(&["collect", "reports"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            2,
+            "error[E001]: 33558528 bytes are more than the 33554432 that are accepted\n\
+             --> reports/lcov.info\n = help: let the tool write several smaller reports\n\n"
+        )
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_no_verdict() {
+    let commands: &[&[&str]] = &[
+        &["eval", "policies/baseline", "--input", INPUT],
+        &["eval", "policies/baseline", "--input", INPUT, "--format", "json"],
+        &["eval", "policies/baseline", "--query", "1 + 1"],
+        &["check", "policies/baseline"],
+        &["compile", "policies/baseline"],
+        &["test", "policies/baseline", "--filter", "min_line_coverage"],
+        &["collect", "testdata/evidence/humanize"],
+    ];
+    for args in commands {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = run_into(full.into(), args);
+        assert_eq!(ran.code, 5, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("error: the result cannot be written: No space left"), "{}", ran.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_away_does_not_change_the_exit_code() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = run_into(writer.into(), &["compile", "policies/baseline"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Loading {
                 return None;
             }
         };
+        let unused = [("mask", !manifest.mask.is_empty()), ("protected", manifest.protected)];
+        for (member, _) in unused.into_iter().filter(|(_, used)| *used) {
+            let warning = Diagnostic::warning("B011", format!("`{member}` has no effect yet"));
+            problems.push(warning.at(Place::whole_file(MANIFEST_FILE)));
+        }
         let data = data::read(sources.of_kind(FileKind::Data), &manifest.limits, problems);
         let compiled = compile(sources, &manifest, problems);
         let access = access(sources, &manifest, problems);
@@ -174,9 +179,10 @@ fn sequences(
     }
     let value = if rego.graph().defines(&path) { rego.worker().query(SEQUENCE_PATH) } else { Ok(None) };
     let gates: Vec<&str> = compiled.gates.iter().map(|g| g.name.as_str()).collect();
+    let roles: Vec<&str> = manifest.roles.keys().map(String::as_str).collect();
     let of_mode = |mode: &String| {
         let sequence = match &value {
-            Ok(value) => sequence::read(value.as_ref(), mode, &gates),
+            Ok(value) => sequence::read(value.as_ref(), mode, &gates, &roles),
             Err(error) => Err(error.to_string()),
         };
         (mode.clone(), sequence)
@@ -188,10 +194,13 @@ fn sequences(
             && fine
         {
             let warning =
-                Diagnostic::warning("B010", format!("every run in mode `{mode}` is rejected: {why}"))
+                Diagnostic::warning("B010", format!("every run in mode `{mode}` is rejected: {why}"));
+            problems.push(match rego.graph().rules().get(&path) {
+                Some(rule) => warning.at(rule.place.clone()),
+                None => warning
                     .at(Place::whole_file(MANIFEST_FILE))
-                    .help(format!("write `mode {mode} {{ … }}` in a gate file"));
-            problems.push(warning);
+                    .help(format!("write `mode {mode} {{ … }}` in a gate file")),
+            });
         }
     }
     sequences

@@ -7,7 +7,6 @@ mod together;
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::Arc,
 };
 
 use cku_base::{
@@ -171,11 +170,4 @@ fn no_manifest() -> Diagnostic {
     Diagnostic::error("B001", format!("there is no `{MANIFEST_FILE}`"))
         .at(Place::whole_file(MANIFEST_FILE))
         .help("name the folder of a bundle, or write its manifest")
-}
-
-/// A worker of this bundle shares it.
-impl From<Bundle> for crate::Worker {
-    fn from(bundle: Bundle) -> Self {
-        Self::new(Arc::new(bundle))
-    }
 }

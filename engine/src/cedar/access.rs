@@ -42,13 +42,16 @@ impl AccessPolicies {
         let hierarchy = schema.action_entities().map_err(|e| e.to_string())?;
         let mut actions = HashMap::new();
         for uid in schema.actions() {
+            let name = AsRef::<str>::as_ref(uid.id()).to_owned();
             let fitting = policies.iter().filter(|p| applies(p, uid, &hierarchy)).cloned();
-            let action = Action {
-                uid: uid.clone(),
-                policies: PolicySet::from_policies(fitting).map_err(|e| e.to_string())?,
-                context: accepted_context(&schema, uid),
-            };
-            actions.insert(AsRef::<str>::as_ref(uid.id()).to_owned(), action);
+            let context = accepted_context(&schema, uid).ok_or_else(|| {
+                format!("the action `{name}` wants a context that cku cannot give; it gives `mode` and `authentication`, both String")
+            })?;
+            let policies = PolicySet::from_policies(fitting).map_err(|e| e.to_string())?;
+            // Actions are asked for by their names alone, so a name must mean one action.
+            if actions.insert(name.clone(), Action { uid: uid.clone(), policies, context }).is_some() {
+                return Err(format!("two actions are named `{name}`; keep one, outside of namespaces"));
+            }
         }
         Ok(Self { schema, actions, roles })
     }
@@ -110,12 +113,14 @@ fn applies(policy: &Policy, action: &EntityUid, hierarchy: &Entities) -> bool {
     }
 }
 
-fn accepted_context(schema: &Schema, action: &EntityUid) -> &'static [&'static str] {
+fn accepted_context(schema: &Schema, action: &EntityUid) -> Option<&'static [&'static str]> {
     let accepts = |names: &&&'static [&'static str]| {
         let pairs = names.iter().map(|n| ((*n).to_owned(), RestrictedExpression::new_string(String::new())));
         Context::from_pairs(pairs).is_ok_and(|c| c.validate(schema, action).is_ok())
     };
-    CONTEXTS.iter().find(accepts).copied().unwrap_or(&[])
+    // A group of actions is asked by nobody and has no context of its own.
+    let asked = schema.principals_for_action(action).is_some_and(|mut types| types.next().is_some());
+    if asked { CONTEXTS.iter().find(accepts).copied() } else { Some(&[]) }
 }
 
 fn context(names: &[&str], question: &Question<'_>) -> Result<Context, String> {
@@ -135,6 +140,7 @@ pub(crate) struct Answers {
     tenants: TenantEntities,
     hasher: std::hash::RandomState,
     known: HashMap<u64, Vec<Answered>>,
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -160,9 +166,11 @@ impl Answers {
             return known.answer.clone();
         }
         let answer = policies.ask(question, &mut self.tenants);
-        if self.known.len() >= Self::CAPACITY {
+        if self.count >= Self::CAPACITY {
             self.known.clear();
+            self.count = 0;
         }
+        self.count += 1;
         self.known.entry(key).or_default().push(Answered {
             principal: question.principal.clone(),
             grants: question.grants_held().cloned().collect(),

@@ -87,7 +87,7 @@ pub(super) fn principal_uid(principal: &Principal) -> Result<EntityUid, String> 
         PrincipalKind::ServiceAccount => "ServiceAccount",
         PrincipalKind::Agent => "Agent",
     };
-    named(type_name, &principal.id)
+    named(type_name, principal.id.as_str())
 }
 
 /// The entity of a resource.

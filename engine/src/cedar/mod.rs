@@ -33,6 +33,7 @@ pub(crate) fn parse_policies(
     nesting: usize,
 ) -> Result<(Vec<Policy>, Vec<Diagnostic>), Vec<Diagnostic>> {
     nesting::check(file, text, Comments::Slashes, nesting).map_err(|d| vec![d])?;
+    nesting::check_operators(file, text, Comments::Slashes).map_err(|d| vec![d])?;
     let set = PolicySet::from_str(text).map_err(|e| diagnostics("C002", file, text, &e))?;
     let mut problems = Vec::new();
     if let Some(template) = set.templates().next() {
@@ -122,7 +123,7 @@ fn diagnostics(
                 || Place::whole_file(file),
                 |l| index.place(file, l.offset()..l.offset() + l.len().max(1)),
             );
-            let message = std::iter::successors(Some(error.to_string()), |_| None).collect::<String>();
+            let message = error.to_string();
             let mut problem = Diagnostic::error(code, message.replace('\n', " ")).at(place);
             problem.label = label.as_ref().and_then(|l| l.label().map(str::to_owned));
             problem.help = error.help().map(|h| h.to_string().replace('\n', " "));

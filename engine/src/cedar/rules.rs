@@ -169,8 +169,19 @@ fn stops(compiled: &Compiled, gate: &str, mode: &str) -> Result<Expression, Diag
             && p.mode.as_ref().is_none_or(|m| m == mode)
     });
     let conditions: Vec<String> = conditions.map(|p| format!("({})", p.condition)).collect();
-    let joined = if conditions.is_empty() { "false".to_owned() } else { conditions.join(" || ") };
-    Expression::from_str(&joined).map_err(|error| internal(gate, &error.to_string()))
+    Expression::from_str(&any_of(&conditions)).map_err(|error| internal(gate, &error.to_string()))
+}
+
+/// The conditions joined by `||` as a balanced tree, so that the depth grows with the logarithm.
+fn any_of(conditions: &[String]) -> String {
+    match conditions {
+        [] => "false".to_owned(),
+        [one] => one.clone(),
+        several => {
+            let (left, right) = several.split_at(several.len() / 2);
+            format!("({} || {})", any_of(left), any_of(right))
+        }
+    }
 }
 
 enum Answer {

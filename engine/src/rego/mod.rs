@@ -5,6 +5,8 @@
 
 mod check;
 pub(crate) mod graph;
+mod strict;
+mod walk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,7 +44,7 @@ impl RegoProgram {
     ) -> Option<Self> {
         let program = Self::load_with_tests(modules, data, manifest, problems)?;
         let before = problems.len();
-        problems.extend(check::not_deterministic(&program.graph));
+        problems.extend(check::not_deterministic(program.graph.calls()));
         (problems.len() == before).then_some(program)
     }
 
@@ -54,7 +56,13 @@ impl RegoProgram {
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let before = problems.len();
-        let mut engine = new_engine(manifest);
+        let mut engine = match new_engine(manifest) {
+            Ok(engine) => engine,
+            Err(error) => {
+                problems.push(Diagnostic::error("R001", format!("the evaluator cannot be set up: {error}")));
+                return None;
+            }
+        };
         for module in modules {
             if let Err(problem) = add_module(&mut engine, module, manifest) {
                 problems.push(problem);
@@ -62,10 +70,12 @@ impl RegoProgram {
         }
         let graph = RuleGraph::of(engine.get_modules());
         problems.extend(check::cycles(&graph));
+        problems.extend(check::long_chains(&graph));
+        problems.extend(check::nowhere(&graph, data));
         problems.extend(check::missing_builtins(&graph));
         problems.extend(check::data_over_rules(&graph, data));
         problems.extend(check::outside_roots(&graph, &manifest.roots));
-        if problems.len() > before {
+        if problems.iter().skip(before).any(Diagnostic::is_error) {
             return None;
         }
         let prepared = engine
@@ -85,7 +95,12 @@ impl RegoProgram {
 
     /// A worker with an evaluator of its own; cheap.
     pub(crate) fn worker(&self) -> RegoWorker {
-        RegoWorker { engine: self.prepared.clone(), prepared: self.prepared.clone() }
+        RegoWorker {
+            engine: self.prepared.clone(),
+            prepared: self.prepared.clone(),
+            input: Value::Undefined,
+            prints: Vec::new(),
+        }
     }
 }
 
@@ -94,12 +109,20 @@ impl RegoProgram {
 pub(crate) struct RegoWorker {
     engine: Engine,
     prepared: Engine,
+    input: Value,
+    prints: Vec<String>,
 }
 
 impl RegoWorker {
     /// The input of all evaluations that follow.
     pub(crate) fn set_input(&mut self, input: Value) {
-        self.engine.set_input(input);
+        self.engine.set_input(input.clone());
+        self.input = input;
+    }
+
+    /// What `print` said in the last evaluation.
+    pub(crate) fn prints(&self) -> &[String] {
+        &self.prints
     }
 
     /// The value of a rule, `data.a.b`; none where it is undefined without an error.
@@ -109,27 +132,48 @@ impl RegoWorker {
 
     /// The value of any query with one expression; none where it is undefined without an error.
     pub(crate) fn query(&mut self, query: &str) -> Result<Option<Value>, EvalError> {
+        nesting::check("<query>", query, Comments::Hash, QUERY_NESTING)
+            .and_then(|()| nesting::check_operators("<query>", query, Comments::Hash))
+            .map_err(|problem| EvalError::Failed(problem.message))?;
+        if let Some(problem) =
+            graph::calls_of_query(query).and_then(|calls| check::not_deterministic(&calls).next())
+        {
+            return Err(EvalError::Failed(format!(
+                "{}; {}",
+                problem.message,
+                problem.help.unwrap_or_default()
+            )));
+        }
         let results = self.guarded(|engine| engine.eval_query(query.to_owned(), false))?;
         let mut expressions = results.result.into_iter().flat_map(|r| r.expressions);
         Ok(expressions.next().map(|e| e.value).and_then(defined))
     }
 
-    /// A panic is caught, and the evaluator that had it is thrown away.
+    /// Evaluates; after an error or a panic the evaluator is replaced.
+    ///
+    /// An evaluation that ended early leaves behind what it had begun: the mocks of a `with`, or no
+    /// input at all. The next one would be answered with them.
     fn guarded<T>(
         &mut self,
         evaluate: impl FnOnce(&mut Engine) -> Result<T, anyhow::Error>,
     ) -> Result<T, EvalError> {
         let engine = &mut self.engine;
         let outcome = catch_unwind(AssertUnwindSafe(move || evaluate(engine)));
-        match outcome {
-            Ok(result) => result.map_err(|error| evaluation_error(&error)),
-            Err(_) => {
-                self.engine = self.prepared.clone();
-                Err(EvalError::Failed(
-                    "the evaluator panicked; please report the policy and the input".to_owned(),
-                ))
+        let failure = match outcome {
+            Ok(Ok(value)) => {
+                // They are taken each time, or they would pile up.
+                self.prints = self.engine.take_prints().unwrap_or_default();
+                return Ok(value);
             }
-        }
+            Ok(Err(error)) => evaluation_error(&error),
+            Err(_) => {
+                EvalError::Failed("the evaluator panicked; please report the policy and the input".to_owned())
+            }
+        };
+        self.prints = Vec::new();
+        self.engine = self.prepared.clone();
+        self.engine.set_input(self.input.clone());
+        Err(failure)
     }
 }
 
@@ -137,11 +181,20 @@ fn defined(value: Value) -> Option<Value> {
     (value != Value::Undefined).then_some(value)
 }
 
+/// How deeply a query may nest.
+const QUERY_NESTING: usize = 64;
+
+/// How the evaluator words its time limit.
+const TIME_LIMIT: &str = "execution exceeded time limit";
+
 fn evaluation_error(error: &anyhow::Error) -> EvalError {
-    if let Some(LimitError::TimeLimitExceeded { limit, .. }) = error.downcast_ref() {
-        return EvalError::TimeLimit(*limit);
-    }
     let text = error.to_string();
+    // Where a function was running, only the text of the limit's error is left.
+    let in_chain =
+        error.chain().any(|cause| matches!(cause.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. })));
+    if in_chain || text.contains(TIME_LIMIT) {
+        return EvalError::TimeLimit;
+    }
     match check::split_located(&text) {
         (Some((file, line, column)), message) => {
             EvalError::Failed(format!("{file}:{line}:{column}: {message}"))
@@ -150,8 +203,9 @@ fn evaluation_error(error: &anyhow::Error) -> EvalError {
     }
 }
 
-fn new_engine(manifest: &Manifest) -> Engine {
+fn new_engine(manifest: &Manifest) -> Result<Engine, anyhow::Error> {
     let mut engine = Engine::new();
+    strict::add(&mut engine)?;
     engine.set_strict_builtin_errors(true);
     engine.set_gather_prints(true);
     if let Some(check_interval) = std::num::NonZeroU32::new(1_000) {
@@ -160,11 +214,12 @@ fn new_engine(manifest: &Manifest) -> Engine {
             check_interval,
         });
     }
-    engine
+    Ok(engine)
 }
 
 fn add_module(engine: &mut Engine, module: &ModuleText<'_>, manifest: &Manifest) -> Result<(), Diagnostic> {
     nesting::check(module.path, module.text, Comments::Hash, manifest.limits.nesting)?;
+    nesting::check_operators(module.path, module.text, Comments::Hash)?;
     engine
         .add_policy(module.path.to_owned(), module.text.to_owned())
         .map(|_| ())

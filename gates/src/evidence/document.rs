@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use cku_base::Digest;
+use cku_base::{Digest, canonical::CanonicalError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 use serde_json::Value;
@@ -38,6 +38,11 @@ impl Evidence {
     /// What the evidence is about.
     pub fn kind(&self) -> Kind {
         self.format.kind()
+    }
+
+    /// The digest of this document's canonical JSON: of what it says, not of the report it names.
+    pub fn document_digest(&self) -> Result<Digest, CanonicalError> {
+        Digest::of_canonical(self)
     }
 
     /// Checks that the data is of the format's kind and does not contradict itself.

@@ -1,7 +1,8 @@
 //! How large a report may be.
 
-/// The largest count in a report: 2^53 - 1, which every JSON reader holds exactly (RFC 8785).
-pub const MAX_COUNT: u64 = (1 << 53) - 1;
+/// The largest count in a report: so large that ten thousand times it is still exact wherever numbers
+/// are doubles (RFC 8785), as a percentage with two decimals needs.
+pub const MAX_COUNT: u64 = (1 << 53) / 10_000;
 
 /// How large a report may be; a report over a limit is refused, never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

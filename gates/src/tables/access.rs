@@ -11,9 +11,19 @@ use super::{
 
 /// Asks every question of the table; each row must say something of each principal.
 pub(super) fn run(runner: &mut Runner<'_>, table: &AccessTable) {
+    if table.table.is_empty() || table.principals.is_empty() {
+        let differences = vec!["no rows or no principals, so nothing is tested".to_owned()];
+        runner.record("access", None, differences);
+    }
     let grants: Vec<RoleGrant> = table.principals.values().flat_map(grants).collect();
+    let modes = runner.worker.bundle().manifest().modes.clone();
     for row in &table.table {
         let name = format!("{} on {}", row.action, row.on);
+        if let Some(mode) = row.mode.as_ref().filter(|mode| !modes.contains(mode)) {
+            let differences = vec![format!("not one of the bundle's modes: {}", modes.join(", "))];
+            runner.record(&name, Some(mode), differences);
+            continue;
+        }
         for (who, principal) in &table.principals {
             let differences = match (row.allow.contains(who), row.deny.contains(who)) {
                 (true, true) => vec![format!("`{who}` is both allowed and denied")],

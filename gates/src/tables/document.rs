@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cku_base::{
-    Principal, PrincipalKind, TenantPath, Timestamp,
+    Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp,
     diagnostic::{Diagnostic, Place},
     document::{self, Limits},
 };
@@ -47,7 +47,7 @@ pub(super) struct Case {
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "an object with `verdict`, `gates`, `effective` and `rules`"
+    expecting = "an object with `verdict`, `gates`, `effective`, `rules` and `overridden_by`"
 )]
 pub(super) struct Expectation {
     /// Of the run.
@@ -60,6 +60,17 @@ pub(super) struct Expectation {
     pub(super) rules: Option<Vec<String>>,
     /// Who let the PAUSE of single gates pass.
     pub(super) overridden_by: BTreeMap<String, Vec<String>>,
+}
+
+impl Expectation {
+    /// Whether any decision would do.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.verdict.is_none()
+            && self.rules.is_none()
+            && self.gates.is_empty()
+            && self.effective.is_empty()
+            && self.overridden_by.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -120,7 +131,7 @@ pub(super) struct AccessTable {
 #[serde(deny_unknown_fields, expecting = "a principal, an object with `kind`, `id`, `tenant` and `roles`")]
 pub(super) struct AccessPrincipal {
     kind: PrincipalKind,
-    id: String,
+    id: PrincipalId,
     tenant: TenantPath,
     /// Role to the tenant where it was granted.
     #[serde(default)]

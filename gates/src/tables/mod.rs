@@ -7,6 +7,7 @@
 mod access;
 mod document;
 mod patch;
+mod place;
 mod run;
 
 use std::sync::Arc;

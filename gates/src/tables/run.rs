@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cku_base::diagnostic::{LineIndex, Place};
+use cku_base::{
+    diagnostic::{LineIndex, Place},
+    suggest,
+};
 use cku_engine::{BundleFile, Worker};
 use serde_json::Value;
 
@@ -10,10 +13,11 @@ use super::{
     TableTest,
     document::{Boundary, Case, Expectation, GateExpectation},
     patch::{self, Fixtures},
+    place,
 };
 use crate::{
     decide::decide,
-    decision::{Decision, Verdict},
+    decision::{Decision, GateOutcome, Verdict},
     evaluation::Evaluation,
     input::DecisionInput,
     simulate,
@@ -48,25 +52,15 @@ impl Runner<'_> {
         }
     }
 
-    /// Asks one gate around one threshold, in each mode at each value.
+    /// Asks one gate around one threshold, in each mode at each value; a row has a column for each mode.
     pub(super) fn boundaries(&mut self, boundaries: &[Boundary]) {
+        let modes = self.worker.bundle().manifest().modes.clone();
         for boundary in boundaries {
+            for mode in modes.iter().filter(|m| !boundary.modes.contains_key(*m)) {
+                self.record(&boundary.name, Some(mode), vec![format!("no column for mode `{mode}`")]);
+            }
             for (mode, values) in &boundary.modes {
-                let mut differences = Vec::new();
-                for (value, expected) in values {
-                    match self.verdict(boundary, mode, value) {
-                        Ok((verdict, _)) if verdict == *expected => {}
-                        Ok((verdict, reasons)) => differences.push(format!(
-                            "at {value}: expected {}, got {}{reasons}",
-                            expected.as_str(),
-                            verdict.as_str()
-                        )),
-                        Err(problem) => differences.push(format!("at {value}: {problem}")),
-                    }
-                }
-                if values.is_empty() {
-                    differences.push("no values".to_owned());
-                }
+                let differences = self.column(boundary, mode, values);
                 self.record(&boundary.name, Some(mode), differences);
             }
         }
@@ -76,16 +70,31 @@ impl Runner<'_> {
     pub(super) fn record(&mut self, name: &str, mode: Option<&str>, differences: Vec<String>) {
         let text = &self.file.text;
         // A table is YAML without positions; the line that says the name is where an author looks.
-        let line = text.match_indices("name:").find(|(at, _)| {
-            let rest = text.get(at + 5..).unwrap_or("").trim_start().trim_start_matches(['"', '\'']);
-            rest.starts_with(name)
-        });
-        let place = match line {
-            Some((at, _)) => LineIndex::new(text).place(&self.file.path, at..at + 5),
+        let place = match place::of_name(text, name) {
+            Some(span) => LineIndex::new(text).place(&self.file.path, span),
             None => Place::whole_file(&self.file.path),
         };
         let name = mode.map_or_else(|| name.to_owned(), |mode| format!("{name} [{mode}]"));
         self.tests.push(TableTest { name, place, differences });
+    }
+
+    fn column(&mut self, boundary: &Boundary, mode: &str, values: &BTreeMap<String, Verdict>) -> Vec<String> {
+        if values.is_empty() {
+            return vec!["no values".to_owned()];
+        }
+        let mut differences = Vec::new();
+        for (value, expected) in values {
+            match self.verdict(boundary, mode, value) {
+                Ok((verdict, _)) if verdict == *expected => {}
+                Ok((verdict, reasons)) => differences.push(format!(
+                    "at {value}: expected {}, got {}{reasons}",
+                    expected.as_str(),
+                    verdict.as_str()
+                )),
+                Err(problem) => differences.push(format!("at {value}: {problem}")),
+            }
+        }
+        differences
     }
 
     fn decide(&mut self, case: &Case, mode: &str) -> Result<Decision, String> {
@@ -107,10 +116,21 @@ impl Runner<'_> {
             (None, None) => return Err(format!("neither `vary` nor `values` says what {value} changes")),
         }
         let input = self.input(document, mode)?;
-        let mut evaluation = Evaluation::begin(self.worker, &input).map_err(|e| e.to_string())?;
+        self.in_sequence(&boundary.gate, mode)?;
+        let canonical = input.canonical().map_err(|e| e.to_string())?;
+        let mut evaluation = Evaluation::begin(self.worker, &input, &canonical).map_err(|e| e.to_string())?;
         let said = evaluation.gate(&boundary.gate).map_err(|e| e.to_string())?;
         let reasons: String = said.reasons.iter().map(|r| format!("; {}: {}", r.rule, r.message)).collect();
         Ok((said.verdict, reasons))
+    }
+
+    /// A gate that nothing asks rejects every input; a boundary must not take that for an answer.
+    fn in_sequence(&self, gate: &str, mode: &str) -> Result<(), String> {
+        let bundle = self.worker.bundle();
+        let Some(sequence) = bundle.sequence(mode) else { return Err(format!("no sequence for `{mode}`")) };
+        let gates: Vec<&str> =
+            sequence.as_ref().map_err(Clone::clone)?.iter().map(|step| step.gate.as_str()).collect();
+        if gates.contains(&gate) { Ok(()) } else { Err(no_such_gate(gate, &gates)) }
     }
 
     fn input(&self, mut document: Value, mode: &str) -> Result<DecisionInput, String> {
@@ -139,36 +159,28 @@ fn scalar(text: &str) -> Value {
 }
 
 fn differences(expected: &Expectation, decision: &Decision) -> Vec<String> {
+    if expected.says_nothing() {
+        return vec!["`expect` says nothing, so nothing is tested".to_owned()];
+    }
     let mut found = Vec::new();
     if let Some(verdict) = expected.verdict
         && verdict != decision.verdict
     {
         found.push(format!("verdict: expected {}, got {}", verdict.as_str(), decision.verdict.as_str()));
     }
-    let verdicts = decision.gates.iter().map(|g| (g.gate.as_str(), g.verdict)).collect();
-    compare("gate", &expected.gates, &verdicts, &mut found);
-    let effective = decision.gates.iter().map(|g| (g.gate.as_str(), g.effective)).collect();
-    compare("effective", &expected.effective, &effective, &mut found);
-    for (gate, expected) in &expected.overridden_by {
-        let got = decision
-            .gates
-            .iter()
-            .find(|g| g.gate == *gate)
-            .map(|g| g.overridden_by.as_slice())
-            .unwrap_or(&[]);
-        if got != expected {
-            found.push(format!("{gate} overridden by: expected {expected:?}, got {got:?}"));
+    compare("gate", &expected.gates, decision, |g| g.verdict, &mut found);
+    compare("effective", &expected.effective, decision, |g| g.effective, &mut found);
+    for (gate, people) in &expected.overridden_by {
+        match outcome(decision, gate) {
+            Err(problem) => found.push(format!("overridden by, {gate}: {problem}")),
+            Ok(got) if got.overridden_by == *people => {}
+            Ok(got) => {
+                found.push(format!("{gate} overridden by: expected {people:?}, got {:?}", got.overridden_by))
+            }
         }
     }
     if let Some(rules) = &expected.rules {
-        let named = |gate: &str| expected.gates.is_empty() || expected.gates.contains_key(gate);
-        let of_gates = decision.gates.iter().filter(|g| named(&g.gate));
-        let got = of_gates.flat_map(|g| g.reasons.iter().map(|r| format!("{}.{}", g.gate, r.rule)));
-        let outside = decision.reasons.iter().map(|r| r.rule.clone());
-        let got: BTreeSet<String> = got.chain(outside).collect();
-        let wanted: BTreeSet<String> = rules.iter().cloned().collect();
-        found.extend(wanted.difference(&got).map(|r| format!("rule {r} did not speak")));
-        found.extend(got.difference(&wanted).map(|r| format!("rule {r} spoke")));
+        compare_rules(rules, expected, decision, &mut found);
     }
     if !found.is_empty() {
         let reasons = decision.gates.iter().flat_map(|g| g.reasons.iter().map(move |r| (g, r)));
@@ -181,19 +193,40 @@ fn differences(expected: &Expectation, decision: &Decision) -> Vec<String> {
 fn compare(
     what: &str,
     expected: &BTreeMap<String, GateExpectation>,
-    got: &BTreeMap<&str, Option<Verdict>>,
+    decision: &Decision,
+    verdict: impl Fn(&GateOutcome) -> Option<Verdict>,
     found: &mut Vec<String>,
 ) {
     let show = |verdict: Option<Verdict>| verdict.map_or("unreached", Verdict::as_str);
     for (gate, expected) in expected {
-        match got.get(gate.as_str()) {
-            None => found.push(format!("{what} {gate}: the sequence has no such gate")),
-            Some(got) if *got == expected.verdict() => {}
-            Some(got) => found.push(format!(
-                "{what} {gate}: expected {}, got {}",
-                show(expected.verdict()),
-                show(*got)
-            )),
+        match outcome(decision, gate).map(&verdict) {
+            Err(problem) => found.push(format!("{what} {gate}: {problem}")),
+            Ok(got) if got == expected.verdict() => {}
+            Ok(got) => {
+                found.push(format!("{what} {gate}: expected {}, got {}", show(expected.verdict()), show(got)))
+            }
         }
     }
+}
+
+fn compare_rules(rules: &[String], expected: &Expectation, decision: &Decision, found: &mut Vec<String>) {
+    let named = |gate: &str| expected.gates.is_empty() || expected.gates.contains_key(gate);
+    let of_gates = decision.gates.iter().filter(|g| named(&g.gate));
+    let got = of_gates.flat_map(|g| g.reasons.iter().map(|r| format!("{}.{}", g.gate, r.rule)));
+    let outside = decision.reasons.iter().map(|r| r.rule.clone());
+    let got: BTreeSet<String> = got.chain(outside).collect();
+    let wanted: BTreeSet<String> = rules.iter().cloned().collect();
+    found.extend(wanted.difference(&got).map(|r| format!("rule {r} did not speak")));
+    found.extend(got.difference(&wanted).map(|r| format!("rule {r} spoke")));
+}
+
+fn outcome<'d>(decision: &'d Decision, gate: &str) -> Result<&'d GateOutcome, String> {
+    let gates: Vec<&str> = decision.gates.iter().map(|g| g.gate.as_str()).collect();
+    decision.gates.iter().find(|g| g.gate == gate).ok_or_else(|| no_such_gate(gate, &gates))
+}
+
+fn no_such_gate(gate: &str, gates: &[&str]) -> String {
+    let near = suggest(gate, gates.iter().copied());
+    let hint = near.map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+    format!("the sequence has no gate `{gate}`{hint}")
 }

@@ -5,9 +5,9 @@ package cku.plan_approval
 import rego.v1
 
 # A plan without a step is no plan.
-plan_present if count(input.submission.plan.steps) > 0
-
-plan_present := false if not count(input.submission.plan.steps) > 0
+plan_present if {
+	count(input.submission.plan.steps) > 0
+} else := false
 
 # Nobody counts twice, and nobody who also refused.
 approvals := count(approvers - refusers)
@@ -15,7 +15,7 @@ approvals := count(approvers - refusers)
 refusals := count(refusers)
 
 # Cedar forbids the same (see `access/separation.cedar`); the count does not rely on it.
-approvers contains name if {
+approvers := {name |
 	some approval in input.approvals
 	approval.gate == "plan_approval"
 	approval.decision == "approve"
@@ -25,7 +25,7 @@ approvers contains name if {
 	not name in data.cku.lib.authors
 }
 
-refusers contains concat(":", [refusal.approver.kind, refusal.approver.id]) if {
+refusers := {concat(":", [refusal.approver.kind, refusal.approver.id]) |
 	some refusal in input.approvals
 	refusal.gate == "plan_approval"
 	refusal.decision == "refuse"

@@ -11,14 +11,17 @@ else := {"verdict": "PAUSE", "reasons": [reason | some reason in hold]} if count
 else := {"verdict": "PASS", "reasons": [reason | some reason in warn]}
 
 deny contains {"rule": "piped_download", "message": sprintf("`%s` runs a download without anyone having seen it", [command])} if {
+	# All at once first (see `all_commands` in `lib.rego`).
+	regex.match(concat("", ["(?m)", piped]), data.cku.lib.all_commands)
 	some command in data.cku.lib.commands
 	regex.match(piped, command)
 }
 
-piped := concat("|", data.cku.settings.policy.piped_downloads)
+piped := concat("|", data.cku.lib.settings.policy.piped_downloads)
 
 hold contains {"rule": "required_label", "message": sprintf("the label `%s` is required in this mode", [label])} if {
-	some label in data.cku.settings.policy.required_labels[input.mode]
+	required := data.cku.lib.settings.policy.required_labels
+	some label in required[input.mode]
 	not labelled(label)
 }
 
@@ -27,7 +30,12 @@ deny contains {"rule": "settings", "message": "the settings of this gate say not
 
 settled if {
 	is_string(piped)
-	is_array(data.cku.settings.policy.required_labels[input.mode])
+
+	# An anchor that `(?m)` does not reach would not be found in all commands at once.
+	not contains(piped, `\A`)
+	not contains(piped, `\z`)
+	required := data.cku.lib.settings.policy.required_labels
+	is_array(required[input.mode])
 }
 
 # Labels are free JSON: only a text that says something counts.
@@ -41,4 +49,4 @@ warn contains {"rule": "no_intent", "message": "the intent says nothing: reviewe
 	not intent_said
 }
 
-intent_said if count(trim_space(input.submission.intent)) >= data.cku.settings.policy.min_intent_length
+intent_said if count(trim_space(input.submission.intent)) >= data.cku.lib.settings.policy.min_intent_length

@@ -18,41 +18,48 @@ test_reports := [document.data |
 lint_reports := [document.data |
 	some document in input.submission.evidence
 	document.kind == "findings"
-	not lower(document.tool) in data.cku.settings.security.secret_scanners
+	not lower(document.tool) in data.cku.lib.settings.security.secret_scanners
 ]
 
 # Hundredths of a percent, floored; of several reports the worst, so that adding one never helps.
 line_coverage := min(rates) if {
+	reports := coverage_reports
 	rates := [floor((report.lines.hit * 10000) / report.lines.total) |
-		some report in coverage_reports
+		some report in reports
 		report.lines.total > 0
 	]
-	count(rates) == count(coverage_reports)
+	count(rates) == count(reports)
 }
 
 # A report in which no test ran says nothing about failures.
 tests_failed := sum(failures) if {
-	sum([ran | some report in test_reports; ran := report.total - report.skipped]) > 0
-	failures := [failed | some report in test_reports; failed := report.failed + report.errors]
-	count(failures) == count(test_reports)
+	reports := test_reports
+	sum([ran | some report in reports; ran := report.total - report.skipped]) > 0
+	failures := [failed | some report in reports; failed := report.failed + report.errors]
+	count(failures) == count(reports)
 }
 
 lint_errors := sum(errors) if {
-	count(lint_reports) > 0
-	errors := [report.counts.error | some report in lint_reports]
-	count(errors) == count(lint_reports)
+	reports := lint_reports
+	reports != []
+	errors := [report.counts.error | some report in reports]
+	count(errors) == count(reports)
 }
 
 lint_warnings := sum(warnings) if {
-	count(lint_reports) > 0
-	warnings := [report.counts.warning | some report in lint_reports]
-	count(warnings) == count(lint_reports)
+	reports := lint_reports
+	reports != []
+	warnings := [report.counts.warning | some report in reports]
+	count(warnings) == count(reports)
 }
 
-submitter_accepted := count(unaccepted) == 0
-
-# A document whose submitter or kind is unknown is not accepted.
-unaccepted contains index if {
-	some index, document in input.submission.evidence
-	not input.evidence_by[document.digest].kind in data.cku.settings.quality.accepted_submitters[input.mode][document.kind]
-}
+# A document whose submitter or kind is unknown is not accepted, nor one from outside the tenant.
+submitter_accepted if {
+	accepted := data.cku.lib.settings.quality.accepted_submitters
+	homes := data.cku.lib.tenant_and_above
+	every index, document in input.submission.evidence {
+		submitter := input.submitted_by[index]
+		submitter.kind in accepted[input.mode][document.kind]
+		submitter.tenant in homes
+	}
+} else := false

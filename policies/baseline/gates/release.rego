@@ -3,36 +3,30 @@ package cku.release
 
 import rego.v1
 
-target_allowed := count(data.cku.lib.targets - allowed) == 0
-
-allowed contains target if {
-	some target in data.cku.lib.targets
-	some pattern in data.cku.settings.release.allowed_targets[input.mode]
-	glob.match(pattern, ["/"], target)
+target_allowed := targets - allowed == set() if {
+	targets := data.cku.lib.targets
+	patterns := data.cku.lib.settings.release.allowed_targets
+	allowed := {target |
+		some target in targets
+		some pattern in patterns[input.mode]
+		glob.match(pattern, ["/"], target)
+	}
 }
-
-rollback_plan := false if not way_back
-
-rollback_plan if way_back
 
 # Said in words, or there is nothing that could not be reversed. No plan says nothing.
-way_back if {
+rollback_plan if {
 	is_string(input.submission.plan.rollback)
 	trim_space(input.submission.plan.rollback) != ""
-}
-
-way_back if {
+} else if {
 	is_array(input.submission.plan.steps)
 	count(data.cku.lib.irreversible_steps) == 0
-}
+} else := false
 
-frozen := true if input.state.freeze.active == true
-
-frozen := false if input.state.freeze.active == false
+frozen := true if {
+	input.state.freeze.active == true
+} else := false if input.state.freeze.active == false
 
 freeze_reason := reason if {
 	reason := input.state.freeze.reason
 	trim_space(reason) != ""
-}
-
-else := "no reason given"
+} else := "no reason given"

@@ -6,17 +6,19 @@ import rego.v1
 targets := data.cku.lib.targets
 
 # The principal may have rights beside the tenant of the run; the run has none there.
-foreign_targets := count(targets - owned)
-
-owned contains target if {
-	some target in targets
-	[_, path] := split(target, ":")
-	startswith(path, tenant_prefix)
+foreign_targets := count(all_targets - owned) if {
+	all_targets := targets
+	prefix := tenant_prefix
+	owned := {target |
+		some target in all_targets
+		[_, path] := split(target, ":")
+		startswith(path, prefix)
+	}
 }
 
-tenant_prefix := concat("", [input.tenant, "/"]) if input.tenant != "/"
-
-tenant_prefix := "" if input.tenant == "/"
+tenant_prefix := "" if {
+	input.tenant == "/"
+} else := concat("", [input.tenant, "/"])
 
 steps_without_targets := count([step |
 	some step in data.cku.lib.effectful_steps

@@ -43,6 +43,17 @@ test_forbidden_commands if {
 	}
 }
 
+test_a_command_is_found_among_others_and_within_a_script if {
+	data.cku.change_scope.forbidden_commands == 2 with input as {"submission": {"change": {"commands": ["make", "rm -rf /", "a\nmkfs /dev/sda", "z"]}}}
+	data.cku.change_scope.forbidden_commands == 0 with input as {"submission": {"change": {"commands": ["terraform", "destroy", "rm -rf", "/"]}}}
+}
+
+test_folders_and_other_globs_of_a_boundary if {
+	data.cku.change_scope.outside == {"srcs/a", "src"} with input as input_of(["src/a", "src/b/c", "srcs/a", "src"], ["src/**"])
+	data.cku.change_scope.outside == {"srcs/a", "lib/a.rs"} with input as input_of(["src/a", "srcs/a", "lib/a.py", "lib/a.rs"], ["src/**", "lib/*.py"])
+	data.cku.change_scope.outside == {"src/c/x", "docs/x"} with input as input_of(["src/a/x", "src/b/x", "src/c/x", "docs/x"], ["src/{a,b}/**"])
+}
+
 test_ordinary_commands if {
 	every command in [
 		"git push", "git push --force-with-lease", "git commit -m x", "rm -rf build/", "rm -rf ./dist", "rm file", "chmod 755 x",

@@ -108,12 +108,14 @@ test_a_setting_that_is_not_there_leaves_its_fact_undefined if {
 	run := {"mode": "prod", "submission": {"evidence": [], "plan": {"steps": []}, "change": {"files": [], "commands": []}}, "votes": []}
 	data.cku.change_scope.forbidden_commands == 0 with input as run
 	not data.cku.change_scope.forbidden_commands with input as run with data.cku.settings.change_scope as {}
+	not data.cku.change_scope.forbidden_commands with input as run with data.cku.settings.change_scope as {"forbidden_commands": [`x`, `\Arm`]}
 	not data.cku.security.secrets_found with input as run with data.cku.settings.security as {}
 	not data.cku.consensus.vetoes with input as run with data.cku.settings.consensus as {"veto_kinds": []}
 	not data.cku.consensus.vetoes with input as run with data.cku.settings.consensus as {"veto_roles": []}
-	not data.cku.operations.risk_protected with input as run with data.cku.settings.operations as {}
-	not data.cku.operations.risk_production with input as run with data.cku.settings.operations as {}
+	not data.cku.operations.risk_parts with input as run with data.cku.settings.operations as {}
+	not data.cku.operations.risk with input as run with data.cku.settings.operations as {}
 	data.cku.policy.decision.verdict == "REJECT" with input as run with data.cku.settings.policy as {"piped_downloads": ["x"], "required_labels": {"dev": []}}
 	data.cku.policy.decision.verdict == "REJECT" with input as run with data.cku.settings.policy as {"required_labels": {"prod": []}}
+	data.cku.policy.decision.verdict == "REJECT" with input as run with data.cku.settings.policy as {"piped_downloads": [`x\z`], "required_labels": {"prod": []}}
 	data.cku.policy.decision.verdict == "PASS" with input as run with data.cku.settings.policy as {"piped_downloads": ["x"], "required_labels": {"prod": []}}
 }

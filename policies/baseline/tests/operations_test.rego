@@ -47,20 +47,20 @@ test_no_part_exceeds_its_limit_and_the_sum_not_one if {
 
 test_what_is_not_said_counts_as_worse if {
 	silent := {"id": "s", "skill": "command", "targets": []}
-	data.cku.operations.risk_irreversible == 3500 with input as input_of("dev", [silent], [])
-	data.cku.operations.risk_irreversible == 3500 with input as input_of("dev", [step({"reversible": "yes"})], [])
-	data.cku.operations.risk_irreversible == 0 with input as input_of("dev", [step({"effects": false, "reversible": false})], [])
+	data.cku.operations.risk_parts.irreversible == 3500 with input as input_of("dev", [silent], [])
+	data.cku.operations.risk_parts.irreversible == 3500 with input as input_of("dev", [step({"reversible": "yes"})], [])
+	data.cku.operations.risk_parts.irreversible == 0 with input as input_of("dev", [step({"effects": false, "reversible": false})], [])
 }
 
 test_the_least_reliable_skill_counts_and_an_unknown_one_as_by_default if {
 	two := object.union(input_of("dev", [step({}), step({"skill": "new"})], []), {"state": {"reliability": {"skills": {"command": 9000}}}})
-	data.cku.operations.risk_unreliable == 1000 with input as two
-	data.cku.operations.risk_unreliable == 0 with input as input_of("dev", [], [])
+	data.cku.operations.risk_parts.unreliable == 1000 with input as two
+	data.cku.operations.risk_parts.unreliable == 0 with input as input_of("dev", [], [])
 }
 
 test_a_production_target_is_one_in_every_mode if {
-	data.cku.operations.risk_production == 1500 with input as input_of("dev", [step({"targets": ["database:acme/payments/ledger"]})], [])
-	data.cku.operations.risk_production == 0 with input as input_of("dev", [step({})], [])
+	data.cku.operations.risk_parts.production == 1500 with input as input_of("dev", [step({"targets": ["database:acme/payments/ledger"]})], [])
+	data.cku.operations.risk_parts.production == 0 with input as input_of("dev", [step({})], [])
 }
 
 test_without_state_there_is_no_score if {

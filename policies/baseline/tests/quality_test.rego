@@ -8,7 +8,7 @@ junit(failed, errors, skipped, total) := {"kind": "tests", "tool": "pytest", "di
 
 sarif(tool, errors, warnings) := {"kind": "findings", "tool": tool, "digest": "d", "data": {"findings": [], "counts": {"error": errors, "warning": warnings}}}
 
-input_of(evidence) := {"mode": "prod", "submission": {"evidence": evidence}, "evidence_by": {"d": {"kind": "service_account"}}}
+input_of(evidence) := {"mode": "prod", "tenant": "acme/payments", "submission": {"evidence": evidence}, "submitted_by": [{"kind": "service_account", "tenant": "acme"} | some _ in evidence]}
 
 test_coverage_is_exact if {
 	data.cku.quality.line_coverage == 7840 with input as input_of([coverage(784, 1000)])
@@ -59,9 +59,9 @@ test_a_secret_scanner_is_no_linter if {
 
 test_every_document_needs_an_accepted_submitter if {
 	data.cku.quality.submitter_accepted == true with input as input_of([coverage(1, 1)])
-	data.cku.quality.submitter_accepted == false with input as object.union(input_of([coverage(1, 1)]), {"evidence_by": {"d": {"kind": "agent"}}})
-	data.cku.quality.submitter_accepted == false with input as {"mode": "prod", "submission": {"evidence": [coverage(1, 1)]}, "evidence_by": {}}
+	data.cku.quality.submitter_accepted == false with input as object.union(input_of([coverage(1, 1)]), {"submitted_by": [{"kind": "agent", "tenant": "acme"}]})
+	data.cku.quality.submitter_accepted == false with input as {"mode": "prod", "submission": {"evidence": [coverage(1, 1)]}, "submitted_by": [null]}
 	data.cku.quality.submitter_accepted == false with input as input_of([coverage(1, 1), {"kind": "horoscope", "digest": "d"}])
 	data.cku.quality.submitter_accepted == false with input as object.union(input_of([coverage(1, 1)]), {"mode": "unknown"})
-	data.cku.quality.submitter_accepted == false with input as input_of([{"kind": "coverage", "data": {}}])
+	data.cku.quality.submitter_accepted == false with input as object.union(input_of([coverage(1, 1)]), {"tenant": "globex"})
 }
