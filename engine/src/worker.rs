@@ -7,7 +7,7 @@ use regorus::Value;
 use crate::{
     RuleVerdict,
     access::{Answer, Denial, Question},
-    bundle::{Bundle, TOGETHER_PATH},
+    bundle::Bundle,
     cedar::access::Answers,
     error::EvalError,
     facts::Facts,
@@ -23,26 +23,14 @@ use crate::{
 pub struct Worker {
     bundle: Arc<Bundle>,
     rego: RegoWorker,
-    together: Together,
     answers: Answers,
-}
-
-/// What all gates ask of Rego, evaluated at once for the present input.
-#[derive(Debug)]
-enum Together {
-    /// Not asked yet.
-    Open,
-    /// By gate.
-    Known(Value),
-    /// Something in it failed; each gate is asked on its own, so that only those fail that must.
-    Failed,
 }
 
 impl Worker {
     /// A worker for this bundle; cheap, the bundle is prepared already.
     pub fn new(bundle: Arc<Bundle>) -> Self {
         let rego = bundle.rego().worker();
-        Self { bundle, rego, together: Together::Open, answers: Answers::default() }
+        Self { bundle, rego, answers: Answers::default() }
     }
 
     /// The bundle it evaluates.
@@ -53,7 +41,6 @@ impl Worker {
     /// The input of all evaluations that follow.
     pub fn set_input(&mut self, input: Input) {
         self.rego.set_input(input.0);
-        self.together = Together::Open;
     }
 
     /// The facts of a gate, checked against their types.
@@ -61,21 +48,8 @@ impl Worker {
         let Some(declared) = self.bundle.facts_of(gate) else {
             return Err(EvalError::Failed(format!("the gate `{gate}` has no facts")));
         };
-        let read = |collected: Option<&Value>| {
-            Facts::read(&declared.facts, collected).map_err(|e| EvalError::Failed(e.to_string()))
-        };
-        match of_gate(&mut self.together, &mut self.rego, gate) {
-            Some(collected) => read(Some(collected)),
-            None => read(self.rego.rule(&declared.path)?.as_ref()),
-        }
-    }
-
-    /// What a gate that decides by Rego gives, as JSON; none where it is undefined.
-    pub fn decision(&mut self, gate: &str, path: &str) -> Result<Option<serde_json::Value>, EvalError> {
-        match of_gate(&mut self.together, &mut self.rego, gate).map(Value::as_set) {
-            Some(Ok(values)) => values.iter().next().map(json).transpose(),
-            _ => self.value(path),
-        }
+        let collected = self.rego.rule(&declared.path)?;
+        Facts::read(&declared.facts, collected.as_ref()).map_err(|e| EvalError::Failed(e.to_string()))
     }
 
     /// What the rules of a gate say of these facts and access answers.
@@ -105,20 +79,6 @@ impl Worker {
             Some(policies) => self.answers.find_or_ask(question, policies),
             None => Answer::Denied(Denial::Error("the bundle has no access policies".to_owned())),
         }
-    }
-}
-
-/// What one gate asked of Rego, if all gates could be asked at once.
-fn of_gate<'t>(together: &'t mut Together, rego: &mut RegoWorker, gate: &str) -> Option<&'t Value> {
-    if matches!(together, Together::Open) {
-        *together = match rego.rule(TOGETHER_PATH) {
-            Ok(Some(value)) => Together::Known(value),
-            Ok(None) | Err(_) => Together::Failed,
-        };
-    }
-    match together {
-        Together::Known(value) => value.as_object().ok()?.get(&Value::from(gate)),
-        Together::Open | Together::Failed => None,
     }
 }
 

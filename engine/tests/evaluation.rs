@@ -254,3 +254,69 @@ fn roles_hold_in_their_tenant_and_below() {
     );
     assert_eq!([roles("rhea", "acme/payments"), roles("rhea", "/")], [1, 0]);
 }
+
+/// Two gates: `first` fails as the case says, `second` counts what the input holds.
+fn failing(first: &str) -> Worker {
+    let facts = format!("package first\n\n{first}\n");
+    let sources = Sources::from_files([
+        ("bundle.yaml", "name: failing\nmodes: [dev]\nlimits: {time_ms: 200}\n"),
+        ("first.rego", facts.as_str()),
+        ("second.rego", "package second\n\nevil := count([f | some f in input.files; f == \"evil\"])\n"),
+        (
+            "gates.gate",
+            "gate first \"x\" { facts from data.first { n: count } reject r: when n > 0 because \"{n}\" }\n\
+             gate second \"x\" { facts from data.second { evil: count } reject r: when evil > 0 because \"{evil}\" }\n\
+             mode dev { first second }\n",
+        ),
+    ]);
+    let bundle = Bundle::from_sources(sources).unwrap_or_else(|e| panic!("{:#?}", e.diagnostics));
+    Worker::new(Arc::new(bundle))
+}
+
+#[test]
+fn after_a_failure_the_next_gate_sees_the_whole_input_and_no_mocks() {
+    let cases = [
+        "n := strings.count(input.text, \"\")",
+        "n := count([1 | [1, to_number(input.text)][_] == 3 with input as {\"text\": input.text, \"files\": []}])",
+        "zero(_) := 0\n\nn := x if { x := to_number(input.text) with count as zero }",
+    ];
+    for case in cases {
+        let mut worker = failing(case);
+        for _ in 0..2 {
+            worker.set_input(json!({"text": "many", "files": ["evil", "good"]}).into());
+            assert!(matches!(worker.facts("first"), Err(EvalError::Failed(_))), "{case}");
+            assert_eq!(worker.facts("second").unwrap().get("evil"), Some(&FactValue::Number(1)), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_time_limit_is_one_wherever_it_is_reached() {
+    let slow =
+        "count([1 | some a in numbers.range(1, 9000); some b in numbers.range(1, 9000); a + b == input.x])";
+    for case in [
+        format!("n := {slow}"),
+        format!("n := f(1)\n\nf(_) := {slow}"),
+        format!("n := 1 if not g(1)\n\ng(_) if {slow} > 0"),
+        format!("n := 1 if every x in [1] {{ h(x) }}\n\nh(_) if {slow} > 0"),
+    ] {
+        let mut worker = failing(&case);
+        worker.set_input(json!({"x": -1, "files": []}).into());
+        assert_eq!(worker.facts("first"), Err(EvalError::TimeLimit), "{case}");
+    }
+}
+
+#[test]
+fn a_query_is_held_to_the_rules_of_bundles() {
+    let mut worker = failing("n := 0");
+    assert_eq!(worker.query("1 + 1").unwrap(), Some(json!(2)));
+    for query in [
+        "rand.intn(\"x\", 9)",
+        "time.now_ns()",
+        "[x | x := time.now_ns()]",
+        &"[".repeat(500),
+        &"1+".repeat(500),
+    ] {
+        assert!(worker.query(query).is_err(), "{query}");
+    }
+}

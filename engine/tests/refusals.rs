@@ -57,6 +57,17 @@ fn each_kind_of_file_with_each_kind_of_error() {
         "(".repeat(200),
         ")".repeat(200)
     );
+    let chain: String = (0..150).map(|n| format!("r{n} := r{}\n\n", n + 1)).collect();
+    let chain = format!("package chain\n\n{chain}r150 := 1\n");
+    let sum = format!("package sum\n\nx := 1{}\n", " + 1".repeat(300));
+    let conditions = format!(
+        "@id(\"x\")\npermit (principal, action, resource) when {{ true{} }};\n",
+        " && true".repeat(300)
+    );
+    let namespaced = GOOD[3].1.replace("action \"run:touch\"", "namespace A { entity U; entity R; action \"run:create\" appliesTo { principal: [U], resource: [R] }; }\naction \"run:touch\"");
+    let wanting = GOOD[3]
+        .1
+        .replace("resource: [Run] }", "resource: [Run], context: { mode: String, ticket: String } }");
     let cases: Vec<(&str, Vec<(&str, &str)>)> = vec![
         ("manifest: absent", vec![("bundle.yaml", "(removed)")]),
         ("manifest: not YAML", vec![("bundle.yaml", "name: [small\n")]),
@@ -118,6 +129,45 @@ fn each_kind_of_file_with_each_kind_of_error() {
         ),
         ("rego: poses as compiled facts", vec![("pose.rego", "package cku.facts.size\n\ncollected := {}\n")]),
         ("rego: a second sequence", vec![("pose.rego", "package cku\n\nsequence := {}\n")]),
+        (
+            "rego: a cycle through a computed head",
+            vec![(
+                "loop.rego",
+                "package loop\n\np[x] := v if some x, v in {\"foo\": q}\n\nq := data.loop.p.foo\n",
+            )],
+        ),
+        (
+            "rego: a cycle through a name that an import has",
+            vec![("loop.rego", "package loop\n\nimport rego.v1\n\np if v1\n\nv1 if p\n")],
+        ),
+        (
+            "rego: a cycle through a name assigned to itself",
+            vec![("loop.rego", "package loop\n\np if {\n\tq := q\n\tq > 1\n}\n\nq := 1 if p\n")],
+        ),
+        ("rego: a chain of rules", vec![("chain.rego", &chain)]),
+        ("rego: a long expression", vec![("sum.rego", &sum)]),
+        (
+            "rego: data over a rule with a computed key",
+            vec![
+                ("d.rego", "package d\n\ndenied[x] := true if some x in [\"evil\"]\n"),
+                ("data/d/denied.json", "{\"evil\": false}"),
+            ],
+        ),
+        (
+            "rego: a call that leads nowhere",
+            vec![("size.rego", "package size\n\nlines := data.sise.count(1)\n")],
+        ),
+        (
+            "rego: a reference that leads nowhere",
+            vec![("size.rego", "package size\n\nlines := 1 if not data.sise.denied\n")],
+        ),
+        (
+            "rego: roots and gates",
+            vec![(
+                "bundle.yaml",
+                "name: x\nmodes: [dev, prod]\nroles: {reviewer: reviewers}\ntargets: {service: Service}\nroots: [size]\n",
+            )],
+        ),
         ("gate: syntax", vec![("size.gate", "gate size {\n")]),
         ("gate: a fact that no rule defines", vec![("size.rego", "package size\n\nline := 1\n")]),
         (
@@ -165,6 +215,27 @@ fn each_kind_of_file_with_each_kind_of_error() {
                 ("order.rego", "package cku\n\nsequence := {\"dev\": [], \"prod\": []} if input.quick\n"),
             ],
         ),
+        (
+            "sequence: written in Rego, with a role that is not there",
+            vec![
+                ("size.gate", "gate size \"x\" { require access run:create }\n"),
+                (
+                    "order.rego",
+                    "package cku\n\nsequence[mode] := [{\"gate\": \"size\", \"enforcement\": \"enforce\", \"barrier\": false, \"override\": \"anyone\"}] if some mode in [\"dev\", \"prod\"]\n",
+                ),
+            ],
+        ),
+        (
+            "sequence: decided by the input through a computed head",
+            vec![
+                ("size.gate", "gate size \"x\" { require access run:create }\n"),
+                (
+                    "order.rego",
+                    "package cku\n\nsequence := {\"dev\": data.cku.steps.dev, \"prod\": []}\n\nsteps[m] := [{\"gate\": \"size\", \"enforcement\": e, \"barrier\": false}] if {\n\tsome m in [\"dev\"]\n\te := \"advise\"\n\tnot input.strict\n}\n",
+                ),
+            ],
+        ),
+        ("cedar: a long expression", vec![("access.cedar", &conditions)]),
         ("cedar: syntax", vec![("access.cedar", "@id(\"x\")\npermit (principal, action resource);\n")]),
         ("cedar: nesting", vec![("access.cedar", &deep_cedar)]),
         (
@@ -214,6 +285,9 @@ fn each_kind_of_file_with_each_kind_of_error() {
             "cedar: never true",
             vec![("access.cedar", "@id(\"x\")\npermit (principal, action, resource) when { false };\n")],
         ),
+        ("schema: two actions of one name", vec![("access.cedarschema", &namespaced)]),
+        ("schema: a context that nobody gives", vec![("access.cedarschema", &wanting)]),
+        ("data: entities that are a list", vec![("data/entities.yaml", "service: [acme/api]\n")]),
         ("schema: syntax", vec![("access.cedarschema", "entity User in [Role\n")]),
         ("schema: absent", vec![("access.cedarschema", "(removed)")]),
         ("schema: two", vec![("second.cedarschema", "entity User;\n")]),

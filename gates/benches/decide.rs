@@ -96,9 +96,7 @@ fn parts(c: &mut Criterion) {
             for gate in gates {
                 match &gate.body {
                     GateBody::Rules(_) => drop(black_box(worker.facts(&gate.name).unwrap())),
-                    GateBody::Rego { path, .. } => {
-                        drop(black_box(worker.decision(&gate.name, path).unwrap()))
-                    }
+                    GateBody::Rego { path, .. } => drop(black_box(worker.value(path).unwrap())),
                 }
             }
         });

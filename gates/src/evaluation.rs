@@ -197,10 +197,8 @@ impl<'e> Evaluation<'e> {
     }
 
     fn by_rego(&mut self, gate: &Gate, path: &str) -> Result<GateVerdict, EvalError> {
-        let value = self
-            .worker
-            .decision(&gate.name, path)?
-            .ok_or_else(|| EvalError::Failed(format!("`{path}` is undefined")))?;
+        let value =
+            self.worker.value(path)?.ok_or_else(|| EvalError::Failed(format!("`{path}` is undefined")))?;
         let said = RegoVerdict::deserialize(&value).map_err(|e| {
             EvalError::Failed(format!("`{path}` is no {{verdict, reasons: [{{rule, message}}]}}: {e}"))
         })?;

@@ -275,7 +275,7 @@ mod tests {
         assert!(subject(|i| i.run_id = "another".to_owned()));
         assert!(!subject(|i| i.submission.intent.push('!')));
         assert!(!subject(|i| i.submission.evidence.clear()));
-        assert!(!subject(|i| i.principal.principal.id.push('x')));
+        assert!(!subject(|i| i.principal.principal.id = "x".parse().unwrap()));
         assert!(!subject(|i| i.tenant = TenantPath::root()));
         assert!(!subject(|i| i.mode.push('x')));
     }

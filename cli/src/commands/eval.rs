@@ -18,6 +18,9 @@ use crate::{
 /// What `--now` means without a value.
 const PRESENT: &str = "present";
 
+/// How many unknown members are named.
+const WARNINGS: usize = 10;
+
 /// Evaluate a bundle: decide over an input, ask for a Rego value, or run the bundle's tests.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -114,7 +117,7 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
     let limits = bundle.manifest().limits.document();
     let mut document = load::document(path, limits)?;
     let refuse = |message: String| {
-        output::problem(format_args!("{name}: {message}"));
+        output::problem(format_args!("{name}: {}", render::foreign(&message)));
         Exit::Usage
     };
     let members = document.as_object_mut().ok_or_else(|| refuse("the input is not an object".to_owned()))?;
@@ -139,12 +142,7 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
         )?;
     }
     let (input, unknown) = simulate::read(document, bundle.revision()).map_err(|e| refuse(e.to_string()))?;
-    for member in unknown {
-        let style = render::style::WARNING;
-        output::note(format_args!(
-            "{style}warning{style:#}: {name}: the member `{member}` is not known and passed over\n"
-        ));
-    }
+    warn_of(&name, &unknown);
     let mut worker = Worker::new(bundle);
     match decide(&mut worker, &input, true) {
         Ok(decision) => {
@@ -155,6 +153,20 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
             Ok(decision.verdict.into())
         }
         Err(why) => Err(undecided(&name, &why)),
+    }
+}
+
+/// Says which members are passed over, or the first of them and how many more there are.
+fn warn_of(name: &str, unknown: &[String]) {
+    let style = render::style::WARNING;
+    for member in unknown.iter().take(WARNINGS) {
+        let member = render::foreign(member);
+        output::note(format_args!(
+            "{style}warning{style:#}: {name}: the member `{member}` is not known and passed over\n"
+        ));
+    }
+    if let Some(more) = unknown.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+        output::note(format_args!("{style}warning{style:#}: {name}: and {more} more\n"));
     }
 }
 

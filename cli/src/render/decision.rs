@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cku_gates::{Decision, DecisionInput, GateOutcome, Reason, Verdict};
 use cku_lang::Enforcement;
 
-use super::style;
+use super::{foreign, style};
 
 /// The decision of an input.
 pub(crate) fn render(decision: &Decision, input: &DecisionInput) -> String {
@@ -20,8 +20,9 @@ fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> st
     let (bold, dim) = (style::BOLD, style::DIM);
     let simulated = if decision.simulated { " (simulated)" } else { "" };
     writeln!(out, "{colour}{}{colour:#} in {}{simulated}", decision.verdict.as_str(), decision.mode)?;
-    writeln!(out, "{dim}{} for {}, by {}{dim:#}", input.run_id, input.tenant, input.principal.principal)?;
-    writeln!(out, "{}\n", input.submission.intent)?;
+    let (run, by) = (foreign(&input.run_id), &input.principal.principal);
+    writeln!(out, "{dim}{run} for {}, by {by}{dim:#}", input.tenant)?;
+    writeln!(out, "{}\n", foreign(&input.submission.intent))?;
     let width = decision.gates.iter().map(|g| g.gate.chars().count()).max().unwrap_or(0);
     for (number, gate) in decision.gates.iter().enumerate() {
         let colour = style::of(gate.verdict);
@@ -43,7 +44,7 @@ fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> st
     for gate in &decision.gates {
         for reason in &gate.reasons {
             let colour = style::of(gate.verdict);
-            writeln!(out, "\n  {colour}{}.{}{colour:#}", gate.gate, reason.rule)?;
+            writeln!(out, "\n  {colour}{}.{}{colour:#}", gate.gate, foreign(&reason.rule))?;
             write_reason(out, reason)?;
         }
     }
@@ -67,15 +68,15 @@ fn remark(gate: &GateOutcome) -> String {
     }
     match gate.reasons.as_slice() {
         [] => {}
-        [one] => remarks.push(one.message.clone()),
-        [first, rest @ ..] => remarks.push(format!("{} (+{})", first.message, rest.len())),
+        [one] => remarks.push(foreign(&one.message).into_owned()),
+        [first, rest @ ..] => remarks.push(format!("{} (+{})", foreign(&first.message), rest.len())),
     }
     remarks.join("; ")
 }
 
 fn write_reason(out: &mut String, reason: &Reason) -> std::fmt::Result {
     let dim = style::DIM;
-    writeln!(out, "    {}", reason.message)?;
+    writeln!(out, "    {}", foreign(&reason.message))?;
     if let Some(change) = &reason.would_change {
         writeln!(out, "    {dim}would change it:{dim:#} {change}")?;
     }

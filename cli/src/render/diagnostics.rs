@@ -5,6 +5,7 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use cku_base::diagnostic::{Diagnostic, Place};
 
+use super::foreign;
 use crate::output::{self, Format};
 
 /// Shows diagnostics whose places name files as the user did.
@@ -46,7 +47,7 @@ pub(crate) fn below(diagnostics: &[Diagnostic], dir: &Path) -> Vec<Diagnostic> {
 
 fn render(diagnostic: &Diagnostic, text: Option<&str>) -> String {
     let level = if diagnostic.is_error() { Level::ERROR } else { Level::WARNING };
-    let title = level.primary_title(diagnostic.message.clone()).id(diagnostic.code);
+    let title = level.primary_title(foreign(&diagnostic.message).into_owned()).id(diagnostic.code);
     let mut group = match (&diagnostic.place, text) {
         (Some(place), Some(text)) if place.line > 0 && shows(text, place) => {
             let label = diagnostic.label.clone();

@@ -4,3 +4,43 @@ pub(crate) mod decision;
 pub(crate) mod diagnostics;
 pub(crate) mod style;
 pub(crate) mod tests;
+
+use std::borrow::Cow;
+
+/// The most characters of a foreign text that are shown.
+const SHOWN: usize = 400;
+
+/// A text that somebody else wrote, as it can be shown: one line, not too long, and with everything
+/// escaped that could move the cursor, turn the direction of writing, or pose as other output.
+pub(crate) fn foreign(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN && !text.chars().any(misleads) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        if misleads(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters, line and paragraph separators, and invisible or directional format characters.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod foreign_tests {
+    use super::*;
+
+    #[test]
+    fn what_poses_as_output_is_escaped() {
+        assert_eq!(foreign("x\n\nPASS in prod"), "x\\n\\nPASS in prod");
+        assert_eq!(foreign("\u{1b}[31mred\u{202e}"), "\\u{1b}[31mred\\u{202e}");
+        assert_eq!(foreign("Größe 3 %, naïve"), "Größe 3 %, naïve");
+        assert_eq!(foreign(&"a".repeat(500)).chars().count(), SHOWN + 1);
+    }
+}

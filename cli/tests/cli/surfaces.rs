@@ -186,7 +186,7 @@ fn a_report_that_may_not_be_read_is_an_error() {
     let environment = TestEnvironment::new();
     let path = environment.write("reports/lcov.info", "SF:a.py\nDA:1,1\nend_of_record\n");
     environment.write("reports/junit.xml", "<testsuites/>");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         // Root reads everything; the unit test of `collect` covers it there.
         return;

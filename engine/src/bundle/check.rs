@@ -6,7 +6,7 @@ use cku_base::{
 };
 use cku_lang::{Compiled, Gate, GateBody, Rules, Type};
 
-use super::together::{FACTS_PACKAGE, TOGETHER_PACKAGE};
+use super::compiled::FACTS_PACKAGE;
 use crate::{
     cedar::access::AccessPolicies,
     manifest::Manifest,
@@ -95,7 +95,6 @@ pub(super) fn paths(
     let sequence = ["cku", "sequence"];
     for (path, node) in graph.rules() {
         let compiled_here = path.starts_with(&FACTS_PACKAGE.map(str::to_owned))
-            || path.starts_with(&TOGETHER_PACKAGE.map(str::to_owned))
             || (!compiled.sequences.is_empty() && path.starts_with(&sequence.map(str::to_owned)));
         if compiled_here && node.files.iter().any(|f| !f.starts_with("compiled/")) {
             let problem =

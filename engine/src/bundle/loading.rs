@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use cku_base::diagnostic::{Diagnostic, Place};
 use cku_lang::{Compiled, GateBody};
 
-use super::{Bundle, GateFacts, check, no_manifest, together};
+use super::{
+    Bundle, GateFacts, check,
+    compiled::{self, collected_path},
+    no_manifest,
+};
 use crate::{
     cedar::{self, access::AccessPolicies, rules::GateRules},
     data,
@@ -71,8 +75,7 @@ impl Loading {
             return None;
         };
         problems.extend(compiled.warnings.iter().cloned());
-        let together = together::module(&compiled);
-        let texts: Vec<ModuleText<'_>> = together::modules(sources, &compiled, &together).collect();
+        let texts: Vec<ModuleText<'_>> = compiled::modules(sources, &compiled).collect();
         let rego = RegoProgram::load(&texts, &data, &manifest, problems);
         check::references(&compiled, &manifest, access.as_ref(), problems);
         let rules = GateRules::load(&compiled, &manifest.modes).map_err(|p| problems.extend(p)).ok();
@@ -81,7 +84,7 @@ impl Loading {
         let sequences = sequences(&rego, &manifest, &compiled, problems);
         let facts = compiled.gates.iter().filter_map(|gate| {
             let GateBody::Rules(rules) = &gate.body else { return None };
-            let facts = GateFacts { path: together::collected_path(&gate.name), facts: rules.facts.clone() };
+            let facts = GateFacts { path: collected_path(&gate.name), facts: rules.facts.clone() };
             Some((gate.name.clone(), facts))
         });
         Some(Bundle {
@@ -93,7 +96,6 @@ impl Loading {
             warnings: Vec::new(),
             manifest,
             compiled,
-            together,
             data,
             rego,
             access,
@@ -155,7 +157,9 @@ fn access(sources: &Sources, manifest: &Manifest, problems: &mut Vec<Diagnostic>
     }
     let read = AccessPolicies::new(schema, &policies, manifest.roles.clone());
     read.map_err(|e| {
-        problems.push(Diagnostic::error("C001", format!("the access schema is not usable: {e}")))
+        let problem = Diagnostic::error("C001", format!("the access schema is not usable: {e}"));
+        let file = sources.of_kind(FileKind::CedarSchema).next();
+        problems.push(file.map_or(problem.clone(), |file| problem.at(Place::whole_file(&file.path))));
     })
     .ok()
 }

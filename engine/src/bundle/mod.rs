@@ -1,8 +1,8 @@
 //! A loaded bundle.
 
 mod check;
+mod compiled;
 mod loading;
-mod together;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use cku_base::{
     Digest,
     diagnostic::{Diagnostic, Place},
 };
-use cku_lang::{Compiled, Fact, Gate, Policy, RegoModule};
+use cku_lang::{Compiled, Fact, Gate, Policy};
 
 use crate::{
     access::{Denial, Resource},
@@ -26,7 +26,6 @@ use crate::{
     targets::Targets,
 };
 use loading::Loading;
-pub(crate) use together::TOGETHER_PATH;
 
 /// Parsers recurse; the limit on nesting bounds most of it, the stack has room for the rest.
 const LOADING_STACK: usize = 256 << 20;
@@ -38,7 +37,6 @@ pub struct Bundle {
     revision: Digest,
     manifest: Manifest,
     compiled: Compiled,
-    together: RegoModule,
     facts: HashMap<String, GateFacts>,
     policies: HashMap<String, usize>,
     data: serde_json::Value,
@@ -162,7 +160,7 @@ impl Bundle {
 
     /// The Rego modules without tests, compiled ones included.
     pub(crate) fn modules(&self) -> impl Iterator<Item = ModuleText<'_>> {
-        together::modules(&self.sources, &self.compiled, &self.together)
+        compiled::modules(&self.sources, &self.compiled)
     }
 }
 

@@ -6,7 +6,7 @@
 use anyhow::{Result, anyhow, bail};
 use regorus::{
     Engine, Source, Value,
-    unstable::{BUILTINS, Expr, Ref, Span},
+    unstable::{BUILTINS, BuiltinFcn, Expr, Ref, Span},
 };
 
 /// Built-ins whose errors the evaluator turns into undefined.
@@ -29,7 +29,7 @@ pub(super) fn add(engine: &mut Engine) -> Result<()> {
         let original = Original::named(name)?;
         engine.add_extension(
             name.to_owned(),
-            original.arguments,
+            original.arguments(),
             Box::new(move |arguments: Vec<Value>| match original.call(&arguments)? {
                 Value::Undefined => bail!("`{name}` has no value for these arguments"),
                 value => Ok(value),
@@ -40,7 +40,7 @@ pub(super) fn add(engine: &mut Engine) -> Result<()> {
         let original = Original::named(name)?;
         engine.add_extension(
             name.to_owned(),
-            original.arguments,
+            original.arguments(),
             Box::new(move |arguments: Vec<Value>| {
                 if grows(&arguments) {
                     bail!("`{name}`: the value would be too large");
@@ -53,7 +53,7 @@ pub(super) fn add(engine: &mut Engine) -> Result<()> {
         let original = Original::named(name)?;
         engine.add_extension(
             name.to_owned(),
-            original.arguments,
+            original.arguments(),
             Box::new(move |arguments: Vec<Value>| {
                 if arguments.iter().any(names_local_zone) {
                     bail!("`{name}`: the zone `Local` differs from machine to machine; name one, like `UTC`");
@@ -94,26 +94,29 @@ fn names_local_zone(argument: &Value) -> bool {
 /// A built-in as the evaluator has it.
 #[derive(Clone)]
 struct Original {
-    function: fn(&Span, &[Ref<Expr>], &[Value], bool) -> Result<Value>,
-    arguments: u8,
+    builtin: BuiltinFcn,
     span: Span,
     parameters: Vec<Ref<Expr>>,
 }
 
 impl Original {
     fn named(name: &'static str) -> Result<Self> {
-        let (function, arguments) =
-            BUILTINS.get(name).ok_or_else(|| anyhow!("there is no built-in `{name}`"))?;
+        let builtin = BUILTINS.get(name).ok_or_else(|| anyhow!("there is no built-in `{name}`"))?;
         let source = Source::from_contents(name.to_owned(), name.to_owned())?;
         let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
         // Built-ins look at their parameters only to say where an argument stands.
         let parameter = || Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
-        let parameters = (0..*arguments).map(|_| parameter()).collect();
-        Ok(Self { function: *function, arguments: *arguments, span, parameters })
+        let parameters = (0..builtin.1).map(|_| parameter()).collect();
+        Ok(Self { builtin: *builtin, span, parameters })
+    }
+
+    fn arguments(&self) -> u8 {
+        self.builtin.1
     }
 
     fn call(&self, arguments: &[Value]) -> Result<Value> {
-        (self.function)(&self.span, &self.parameters, arguments, true)
+        let (function, _) = self.builtin;
+        function(&self.span, &self.parameters, arguments, true)
     }
 }
 

@@ -48,6 +48,7 @@ commands := {strings.replace_n({"\\\n": " ", "\n": " ", "\r": " "}, command) | s
 	members := {"argv", "args", "cmd", "command", "commands", "run", "script", "shell"}
 	written := [value |
 		some step in input.submission.plan.steps
+		is_object(step.with)
 		some member, value in step.with
 		member in members
 	]
