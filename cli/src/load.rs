@@ -1,6 +1,8 @@
 //! Loading what commands work on: bundles and documents, with their errors shown.
 
 use std::{
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -49,7 +51,10 @@ pub(crate) fn folder(dir: &Path, wanted: &str) -> Result<(), Exit> {
 /// Reads a JSON or YAML document; what is wrong with it has been shown when this is an error.
 pub(crate) fn document(path: &Path, limits: Limits) -> Result<Value, Exit> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| unreadable("file", &name, &error));
+    // Read no further than to see that it is too large.
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes));
+    let bytes = read.map(|_| bytes).map_err(|error| unreadable("file", &name, &error));
     bytes.and_then(|bytes| document::read(&name, &bytes, limits)).map_err(|problem| {
         diagnostics::show(&[problem]);
         Exit::Usage

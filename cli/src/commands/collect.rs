@@ -62,6 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
                 document.reports.push(Report { path, format, digests });
                 document.evidence.extend(read);
             }
+            // A report that is not recognised would otherwise be missing without a word.
+            Ok(None) if looks_like_report(&relative) => {
+                output::note(format_args!("note: no report that cku knows: {path}\n"));
+            }
             Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
@@ -94,6 +98,12 @@ fn write(document: &Document, to: Option<&Path>) -> Result<Exit, Exit> {
         output::note(format_args!("{:<10} {}\n", report.format.to_string(), report.path));
     }
     Ok(Exit::Pass)
+}
+
+/// Whether a file has the suffix of a report; JSON could be anything.
+fn looks_like_report(file: &Path) -> bool {
+    let suffix = file.extension().and_then(|e| e.to_str());
+    matches!(suffix, Some("xml" | "sarif" | "info" | "numstat" | "lcov"))
 }
 
 /// Reads a file if it is a report.
