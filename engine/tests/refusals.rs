@@ -287,6 +287,13 @@ fn each_kind_of_file_with_each_kind_of_error() {
         ),
         ("schema: two actions of one name", vec![("access.cedarschema", &namespaced)]),
         ("schema: a context that nobody gives", vec![("access.cedarschema", &wanting)]),
+        (
+            "manifest: a role that the schema does not have",
+            vec![(
+                "bundle.yaml",
+                "name: x\nmodes: [dev, prod]\nroles: {reviewer: reviwers}\ntargets: {service: Service}\n",
+            )],
+        ),
         ("data: entities that are a list", vec![("data/entities.yaml", "service: [acme/api]\n")]),
         ("schema: syntax", vec![("access.cedarschema", "entity User in [Role\n")]),
         ("schema: absent", vec![("access.cedarschema", "(removed)")]),

@@ -72,6 +72,12 @@ pub fn decide(worker: &mut Worker, input: &DecisionInput, simulated: bool) -> Re
     Ok(decision(verdict, Vec::new(), gates))
 }
 
+/// Hands an input to a worker as the gates see it, for queries.
+pub fn show(worker: &mut Worker, input: &DecisionInput) -> Result<(), Undecidable> {
+    let canonical = input.canonical().map_err(|e| Undecidable::Unreadable(e.to_string()))?;
+    Evaluation::begin(worker, input, &canonical).map(|_| ())
+}
+
 /// What counts of a gate's verdict in this mode.
 fn outcome(step: &SequenceStep, said: GateVerdict, evaluation: &Evaluation<'_>) -> GateOutcome {
     let overridden_by = match (&step.override_by, said.verdict) {

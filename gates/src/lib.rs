@@ -55,7 +55,7 @@ pub mod tables;
 mod undecidable;
 
 pub use consent::{Approval, ApprovalDecision, Ballot, Vote, VoterKind};
-pub use decide::decide;
+pub use decide::{decide, show as show_input};
 pub use decision::{Decision, GateOutcome, Verdict};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
 pub use reason::{Reason, show};

@@ -120,12 +120,18 @@ fn decimal(value: i64, places: u32) -> String {
     format!("{sign}{}.{:0width$}", magnitude / unit, magnitude % unit)
 }
 
-/// In the largest unit that holds the value exactly.
+/// In all units that it fills: `2d 15h`, `15m`, `1m 30s`.
 fn duration(seconds: i64) -> String {
-    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-    let unit = units.into_iter().find(|(length, _)| seconds != 0 && seconds % length == 0);
-    let (length, letter) = unit.unwrap_or((1, 's'));
-    format!("{}{letter}", seconds / length)
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+    let mut left = seconds.unsigned_abs();
+    let mut parts = Vec::new();
+    for (length, letter) in units {
+        if left >= length {
+            parts.push(format!("{}{letter}", left / length));
+            left %= length;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
 #[cfg(test)]
@@ -141,7 +147,8 @@ mod tests {
         assert_eq!(Type::Money.format(-5), "-0.05 EUR");
         assert_eq!(Type::Count.format(7), "7");
         assert_eq!(Type::Duration.format(900), "15m");
-        assert_eq!(Type::Duration.format(90), "90s");
+        assert_eq!(Type::Duration.format(90), "1m 30s");
+        assert_eq!(Type::Duration.format(228_022), "2d 15h 20m 22s");
         assert_eq!(Type::Duration.format(43_200), "12h");
         assert_eq!(Type::Duration.format(86_400), "1d");
         assert_eq!(Type::Duration.format(0), "0s");

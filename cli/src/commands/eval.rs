@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use cku_base::{Timestamp, document::Limits};
 use cku_engine::{Bundle, EvalError, Input, Worker};
-use cku_gates::{Undecidable, decide, simulate};
+use cku_gates::{DecisionInput, Undecidable, decide, show_input, simulate};
 use serde_json::{Value, json};
 
 use super::test;
@@ -32,11 +32,11 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
 
     /// Evidence to add to the input, as `cku collect` writes it; may be given more than once.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tests", "query"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "tests", requires = "input")]
     evidence: Vec<PathBuf>,
 
     /// The mode, in place of the input's.
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["tests", "query"])]
+    #[arg(long, value_name = "MODE", conflicts_with = "tests", requires = "input")]
     mode: Option<String>,
 
     /// The time of the decision, in place of the input's; without a value, the present time.
@@ -46,7 +46,8 @@ pub(crate) struct Args {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = PRESENT,
-        conflicts_with_all = ["tests", "query"]
+        conflicts_with = "tests",
+        requires = "input"
     )]
     now: Option<String>,
 
@@ -85,13 +86,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
 }
 
 fn value(args: &Args, bundle: Arc<Bundle>, query: &str) -> Result<Exit, Exit> {
-    let input = match &args.input {
-        Some(path) => Some(load::document(path, bundle.manifest().limits.document())?),
-        None => None,
-    };
-    let mut worker = Worker::new(bundle);
-    if let Some(input) = input {
-        worker.set_input(Input::from(input));
+    let mut worker = Worker::new(bundle.clone());
+    if let Some(path) = &args.input {
+        let document = load::document(path, bundle.manifest().limits.document())?;
+        // A decision input is shown as the gates see it, any other document as it is.
+        if document.get("principal").is_some() && document.get("submission").is_some() {
+            let name = path.display().to_string();
+            let input = decision_input(args, &name, document, &bundle)?;
+            show_input(&mut worker, &input).map_err(|why| undecided(&name, &why))?;
+        } else {
+            worker.set_input(Input::from(document));
+        }
     }
     match worker.query(query) {
         Ok(value) => {
@@ -114,8 +119,29 @@ fn value(args: &Args, bundle: Arc<Bundle>, query: &str) -> Result<Exit, Exit> {
 fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
     let Some(path) = &args.input else { return Err(Exit::Usage) };
     let name = path.display().to_string();
+    let document = load::document(path, bundle.manifest().limits.document())?;
+    let input = decision_input(args, &name, document, &bundle)?;
+    let mut worker = Worker::new(bundle);
+    match decide(&mut worker, &input, true) {
+        Ok(decision) => {
+            match args.format {
+                Format::Json => output::json(&decision)?,
+                Format::Pretty => output::result(render::decision::render(&decision, &input))?,
+            }
+            Ok(decision.verdict.into())
+        }
+        Err(why) => Err(undecided(&name, &why)),
+    }
+}
+
+/// The input of a file with what the arguments change in it.
+fn decision_input(
+    args: &Args,
+    name: &str,
+    mut document: Value,
+    bundle: &Bundle,
+) -> Result<DecisionInput, Exit> {
     let limits = bundle.manifest().limits.document();
-    let mut document = load::document(path, limits)?;
     let refuse = |message: String| {
         output::problem(format_args!("{name}: {}", render::foreign(&message)));
         Exit::Usage
@@ -126,6 +152,11 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
     }
     if let Some(time) = &args.now {
         members.insert("time".to_owned(), Value::from(now(time)?.to_string()));
+    }
+    if members.contains_key("evidence") && !members.contains_key("submission") {
+        return Err(refuse(
+            "this is an evidence document; give it with --evidence, beside an --input".to_owned(),
+        ));
     }
     if !members.contains_key("time") {
         return Err(refuse("`time` is missing; write one in the input, or give --now".to_owned()));
@@ -142,18 +173,8 @@ fn decision(args: &Args, bundle: Arc<Bundle>) -> Result<Exit, Exit> {
         )?;
     }
     let (input, unknown) = simulate::read(document, bundle.revision()).map_err(|e| refuse(e.to_string()))?;
-    warn_of(&name, &unknown);
-    let mut worker = Worker::new(bundle);
-    match decide(&mut worker, &input, true) {
-        Ok(decision) => {
-            match args.format {
-                Format::Json => output::json(&decision)?,
-                Format::Pretty => output::result(render::decision::render(&decision, &input))?,
-            }
-            Ok(decision.verdict.into())
-        }
-        Err(why) => Err(undecided(&name, &why)),
-    }
+    warn_of(name, &unknown);
+    Ok(input)
 }
 
 /// Says which members are passed over, or the first of them and how many more there are.

@@ -103,6 +103,47 @@ fn the_baseline_passes_its_own_tests() {
     assert_eq!(run(&["eval", "policies/baseline", "--tests"]), ran);
 }
 
+/// The first block of a page between fences that holds this text.
+fn block(page: &str, holds: &str) -> String {
+    let text = std::fs::read_to_string(repository().join(page)).unwrap();
+    let block = text.split("```\n").find(|block| block.contains(holds) && !block.contains("\n| "));
+    block.unwrap().to_owned()
+}
+
+#[test]
+fn the_examples_of_the_pages_load() {
+    let environment = TestEnvironment::new();
+    environment
+        .write("language/bundle.yaml", "name: language\nmodes: [dev, prod]\nroles: {reviewer: reviewers}\n");
+    environment
+        .write("language/quality.rego", "package cku.quality\n\nline_coverage := 1\n\ntests_failed := 0\n");
+    let gate = block("docs/gate-language.md", "gate quality");
+    environment.write("language/quality.gate", format!("{gate}\nmode dev {{ quality }}\n"));
+    let ran = environment.run(&["check", "language"]);
+    assert_eq!(ran.code, 0, "{}", ran.shown());
+
+    let smallest = block("docs/bundles.md", "# bundle.yaml");
+    for part in smallest.split("# ").skip(1) {
+        let (name, text) = part.split_once('\n').unwrap();
+        environment.write(&format!("smallest/{name}"), text);
+    }
+    let ran = environment.run(&["check", "smallest"]);
+    assert_eq!(ran.code, 0, "{}", ran.shown());
+    assert!(ran.stdout.starts_with("tiny loads: 1 gate in dev; 0 errors, 0 warnings"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_query_sees_a_decision_input_as_the_gates_do() {
+    let query = |query: &str| {
+        let input = "testdata/inputs/release-humanize.yaml";
+        let evidence = "testdata/inputs/evidence/humanize.json";
+        run(&["eval", "policies/baseline", "--query", query, "--input", input, "--evidence", evidence]).stdout
+    };
+    assert_eq!(query("data.cku.plan_approval.approvals"), "2\n");
+    assert_eq!(query("data.cku.quality.line_coverage"), "9924\n");
+    assert!(query("input.subject_digest").starts_with("\"sha256:"));
+}
+
 #[test]
 fn every_reference_of_the_documentation_leads_somewhere() {
     let top = repository();

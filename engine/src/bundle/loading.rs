@@ -156,6 +156,14 @@ fn access(sources: &Sources, manifest: &Manifest, problems: &mut Vec<Diagnostic>
         }
     }
     let read = AccessPolicies::new(schema, &policies, manifest.roles.clone());
+    if let Ok(Err(misfit)) = read.as_ref().map(AccessPolicies::check_roles) {
+        let message = format!("`roles` does not fit the access schema: {misfit}");
+        problems.push(
+            Diagnostic::error("B006", message)
+                .at(Place::whole_file(MANIFEST_FILE))
+                .help("name for each role the attribute of `Tenant` that holds it, and leave none out"),
+        );
+    }
     read.map_err(|e| {
         let problem = Diagnostic::error("C001", format!("the access schema is not usable: {e}"));
         let file = sources.of_kind(FileKind::CedarSchema).next();

@@ -61,6 +61,11 @@ impl AccessPolicies {
         self.actions.keys().map(String::as_str)
     }
 
+    /// Whether the roles of the manifest fit the schema; the error says how not.
+    pub(crate) fn check_roles(&self) -> Result<(), String> {
+        entities::check_roles(&self.roles, &self.schema)
+    }
+
     /// Whether a resource fits the schema; the error says how not.
     pub(crate) fn check_resource(&self, resource: &Resource) -> Result<(), String> {
         entities::check(resource, &self.schema)

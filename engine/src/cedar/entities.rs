@@ -51,6 +51,11 @@ impl TenantEntities {
     }
 }
 
+/// Whether the roles of the manifest are attributes of the schema's `Tenant`.
+pub(super) fn check_roles(roles: &BTreeMap<String, String>, schema: &Schema) -> Result<(), String> {
+    of_tenants(&BTreeSet::from([TenantPath::root()]), roles, schema).map(|_| ())
+}
+
 fn of_tenants(
     tenants: &BTreeSet<TenantPath>,
     roles: &BTreeMap<String, String>,
