@@ -12,6 +12,19 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     Ok(serde_json_canonicalizer::to_vec(value)?)
 }
 
+/// The canonical list of items that are canonical already.
+pub fn list(items: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (position, item) in items.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(item);
+    }
+    out.push(b']');
+    out
+}
+
 /// A canonical object put together from members that are canonical already, so that a large member
 /// which several documents share is written once.
 #[derive(Debug, Clone, Default)]

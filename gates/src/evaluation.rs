@@ -261,7 +261,7 @@ fn seen(
         .clone()
         .member("subject_digest", &binding.subject)?
         .member("bundle_revision", &binding.revision)?
-        .member("submitted_by", &input.submitters()?)?
+        .member("submitted_by", &canonical.submitted_by)?
         .member("approvals", &approvals)?
         .member("votes", &votes)?;
     Ok(document.finish())

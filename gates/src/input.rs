@@ -129,10 +129,18 @@ impl DecisionInput {
         self.subject_over(&canonical::to_vec(&self.submission)?)
     }
 
-    /// The whole input in canonical form, with its digests; the submission, which is most of it and of
-    /// the subject, is written once.
+    /// The whole input in canonical form, with its digests; the evidence and the submission, which are
+    /// most of it, are written once.
     pub(crate) fn canonical(&self) -> Result<CanonicalInput, CanonicalError> {
-        let submission = canonical::to_vec(&self.submission)?;
+        let evidence =
+            self.submission.evidence.iter().map(canonical::to_vec).collect::<Result<Vec<_>, _>>()?;
+        let submission = ObjectWriter::default()
+            .member("intent", &self.submission.intent)?
+            .member("labels", &self.submission.labels)?
+            .member("plan", &self.submission.plan)?
+            .member("change", &self.submission.change)?
+            .canonical("evidence", &canonical::list(&evidence))
+            .finish();
         let members = ObjectWriter::default()
             .member("run_id", &self.run_id)?
             .member("tenant", &self.tenant)?
@@ -148,13 +156,9 @@ impl DecisionInput {
         let bytes = members.finish();
         let input_digest = Digest::of(&bytes);
         let subject_digest = self.subject_over(&submission)?;
-        Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest })
-    }
-
-    /// Who submitted each piece of evidence, in its order; none where nobody is known.
-    pub(crate) fn submitters(&self) -> Result<Vec<Option<&Principal>>, CanonicalError> {
-        let evidence = self.submission.evidence.iter();
-        evidence.map(|e| Ok(self.evidence_by.get(&e.document_digest()?))).collect()
+        let submitter = |document: &Vec<u8>| self.evidence_by.get(&Digest::of(document)).cloned();
+        let submitted_by = evidence.iter().map(submitter).collect();
+        Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest, submitted_by })
     }
 
     fn subject_over(&self, submission: &[u8]) -> Result<Digest, CanonicalError> {
@@ -184,6 +188,8 @@ pub(crate) struct CanonicalInput {
     pub(crate) input_digest: Digest,
     /// What approvals and votes bind to.
     pub(crate) subject_digest: Digest,
+    /// Who submitted each piece of evidence, in its order; none where nobody is known.
+    pub(crate) submitted_by: Vec<Option<Principal>>,
 }
 
 /// Reads a submission from its JSON form; the second part names members that are not known.
