@@ -320,3 +320,46 @@ fn a_query_is_held_to_the_rules_of_bundles() {
         assert!(worker.query(query).is_err(), "{query}");
     }
 }
+
+#[test]
+fn a_gate_that_decides_by_rego_has_no_rules_to_pass() {
+    let sources = Sources::from_files([
+        ("bundle.yaml", "name: rego\nmodes: [dev]\n"),
+        ("g.rego", "package g\n\ndecision := {\"verdict\": \"REJECT\", \"reasons\": []}\n"),
+        ("g.gate", "gate g \"x\" { decide by rego data.g.decision }\nmode dev { g }\n"),
+    ]);
+    let worker = Worker::new(Arc::new(Bundle::from_sources(sources).unwrap()));
+    let verdict = worker.rules("g", "dev", &Default::default(), &Default::default());
+    assert!(matches!(verdict, Err(EvalError::Failed(_))), "{verdict:?}");
+}
+
+#[test]
+fn of_several_errors_the_same_one_is_named_each_time() {
+    let erring = |id: &str| {
+        format!("@id(\"{id}\")\nforbid (principal, action, resource) when {{ 9223372036854775807 + context.mode.size > 0 }};\n")
+            .replace("context.mode.size", "(if context.mode == \"dev\" then 1 else 2)")
+    };
+    let policies = ["m", "z", "a", "k"].map(erring).concat();
+    let sources = Sources::from_files([
+        ("bundle.yaml", "name: erring\nmodes: [dev]\nroles: {operator: operators}\n"),
+        ("access.cedarschema", SCHEMA),
+        ("access.cedar", policies.as_str()),
+    ]);
+    let bundle = Arc::new(Bundle::from_sources(sources).unwrap_or_else(|e| panic!("{:#?}", e.diagnostics)));
+    let run = Resource::run(&"acme".parse().unwrap(), &BTreeSet::new());
+    let dana = principal("dana", "acme");
+    for _ in 0..20 {
+        let answer = Worker::new(bundle.clone()).ask(&Question {
+            principal: &dana,
+            grants: &[],
+            action: "run:create",
+            resource: &run,
+            mode: "dev",
+            authentication: "token",
+        });
+        assert!(
+            matches!(&answer, Answer::Denied(Denial::Error(error)) if error.contains("`a`")),
+            "{answer:?}"
+        );
+    }
+}

@@ -11,7 +11,10 @@ use cedar_policy::{
 };
 use cku_base::Principal;
 
-use super::entities::{self, TenantEntities};
+use super::{
+    entities::{self, TenantEntities},
+    error_of,
+};
 use crate::access::{Answer, Denial, Question, Resource, RoleGrant};
 
 /// Access policies with their schema.
@@ -96,8 +99,8 @@ impl AccessPolicies {
             .map_err(|e| e.to_string())?;
         let response = Authorizer::new().is_authorized(&request, &action.policies, &entities);
         // A policy that errs is skipped by Cedar, a forbid included: so any error is a deny.
-        if let Some(error) = response.diagnostics().errors().next() {
-            return Err(error.to_string());
+        if let Some(error) = error_of(&response) {
+            return Err(error);
         }
         let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         by.sort();

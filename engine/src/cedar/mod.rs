@@ -10,7 +10,8 @@ pub(crate) mod rules;
 use std::{collections::BTreeMap, str::FromStr};
 
 use cedar_policy::{
-    EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Response, Schema, ValidationMode,
+    Validator,
 };
 use cku_base::diagnostic::{Diagnostic, LineIndex, Place};
 
@@ -130,6 +131,12 @@ fn diagnostics(
             problem
         })
         .collect()
+}
+
+/// The error of an answer, if there is one; of several the first by their texts, since Cedar gives them
+/// in no defined order and a reason must be the same each time.
+pub(crate) fn error_of(response: &Response) -> Option<String> {
+    response.diagnostics().errors().map(ToString::to_string).min()
 }
 
 /// The entity `Type::"id"`; none where the type is no name.

@@ -10,9 +10,9 @@ use cedar_policy::{
     Request, RestrictedExpression, eval_expression,
 };
 use cku_base::diagnostic::Diagnostic;
-use cku_lang::{Compiled, PolicyEffect};
+use cku_lang::{Compiled, GateBody, PolicyEffect};
 
-use super::{parse_schema, uid, validate};
+use super::{error_of, parse_schema, uid, validate};
 use crate::{
     error::EvalError,
     facts::{FactValue, Facts},
@@ -81,7 +81,9 @@ impl GateRules {
         let missing = || vec![internal("gates", "an entity type has no name")];
         let (subject, run) = uid("Subject", "subject").zip(uid("Run", "run")).ok_or_else(missing)?;
         let mut questions = HashMap::new();
-        for gate in &compiled.gates {
+        // A gate that decides by Rego has no conditions, and none of no conditions is one that holds.
+        let by_rules = compiled.gates.iter().filter(|gate| matches!(gate.body, GateBody::Rules(_)));
+        for gate in by_rules {
             for mode in modes {
                 let of = |effects: &[PolicyEffect], action: &str| -> Option<Question> {
                     let fitting = compiled.policies.iter().filter(|p| {
@@ -89,8 +91,8 @@ impl GateRules {
                             && effects.contains(&p.effect)
                             && p.mode.as_ref().is_none_or(|m| m == mode)
                     });
-                    let policies = fitting.filter_map(|p| parsed.get(p.id.as_str()).cloned());
-                    let policies = PolicySet::from_policies(policies).ok()?;
+                    let policies = fitting.map(|p| parsed.get(p.id.as_str()).cloned());
+                    let policies = PolicySet::from_policies(policies.collect::<Option<Vec<_>>>()?).ok()?;
                     Some(Question { action: uid("Action", &format!("{}.{action}", gate.name))?, policies })
                 };
                 use PolicyEffect::{ForbidBoth, ForbidProceed, PermitHold, PermitProceed};
@@ -149,8 +151,8 @@ impl GateRules {
             Request::new(self.subject.clone(), question.action.clone(), self.run.clone(), context, None)
                 .map_err(|e| failed(e.to_string()))?;
         let response = Authorizer::new().is_authorized(&request, &question.policies, &self.empty);
-        if let Some(error) = response.diagnostics().errors().next() {
-            return Err(failed(error.to_string()));
+        if let Some(error) = error_of(&response) {
+            return Err(failed(error));
         }
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();
