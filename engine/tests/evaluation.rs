@@ -339,11 +339,12 @@ fn of_several_errors_the_same_one_is_named_each_time() {
         format!("@id(\"{id}\")\nforbid (principal, action, resource) when {{ 9223372036854775807 + context.mode.size > 0 }};\n")
             .replace("context.mode.size", "(if context.mode == \"dev\" then 1 else 2)")
     };
-    let policies = ["m", "z", "a", "k"].map(erring).concat();
+    let (later, sooner) = (erring("z") + &erring("m"), erring("a") + &erring("k"));
     let sources = Sources::from_files([
         ("bundle.yaml", "name: erring\nmodes: [dev]\nroles: {operator: operators}\n"),
         ("access.cedarschema", SCHEMA),
-        ("access.cedar", policies.as_str()),
+        ("first.cedar", later.as_str()),
+        ("second.cedar", sooner.as_str()),
     ]);
     let bundle = Arc::new(Bundle::from_sources(sources).unwrap_or_else(|e| panic!("{:#?}", e.diagnostics)));
     let run = Resource::run(&"acme".parse().unwrap(), &BTreeSet::new());
