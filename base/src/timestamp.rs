@@ -20,6 +20,18 @@ impl Timestamp {
         OffsetDateTime::from_unix_timestamp(seconds).ok().filter(|t| (0..=9999).contains(&t.year())).map(Self)
     }
 
+    /// From microseconds since 1970-01-01T00:00:00Z; none outside the years 0 to 9999.
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
+        time.filter(|t| (0..=9999).contains(&t.year())).map(Self)
+    }
+
+    /// This much later; none past the year 9999.
+    pub fn after(self, span: std::time::Duration) -> Option<Self> {
+        let micros = i64::try_from(span.as_micros()).ok()?;
+        Self::from_unix_micros(self.unix_micros().checked_add(micros)?)
+    }
+
     /// Whole microseconds since 1970-01-01T00:00:00Z.
     pub fn unix_micros(self) -> i64 {
         // The years 0 to 9999 span less than 2^59 microseconds.
@@ -100,6 +112,7 @@ mod tests {
             let t = Timestamp::from_unix_seconds(seconds).unwrap();
             prop_assert_eq!(t.to_string().parse::<Timestamp>().unwrap(), t);
             prop_assert_eq!(t.unix_micros(), seconds * 1_000_000);
+            prop_assert_eq!(Timestamp::from_unix_micros(seconds * 1_000_000), Some(t));
         }
     }
 }

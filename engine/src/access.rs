@@ -98,6 +98,16 @@ impl Resource {
         gate
     }
 
+    /// A tenant itself.
+    pub fn tenant(tenant: &TenantPath) -> Self {
+        Self {
+            type_name: "Tenant".to_owned(),
+            id: tenant.to_string(),
+            tenant: tenant.clone(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
     fn authored(type_name: &str, id: String, tenant: &TenantPath, authors: &BTreeSet<String>) -> Self {
         let authors = AttributeValue::Texts(authors.clone());
         Self {

@@ -62,7 +62,8 @@ impl FileKind {
         }
     }
 
-    fn is_test(self) -> bool {
+    /// Whether it is a test, which is no part of the revision.
+    pub fn is_test(self) -> bool {
         matches!(self, Self::RegoTest | Self::TableTest)
     }
 }

@@ -71,6 +71,29 @@ pub struct Step {
     #[serde(default)]
     #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub estimated_cost: Cents,
+    /// The steps that come before it.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// How it is undone: arguments of the same skill.
+    #[serde(default)]
+    pub undo: Option<Map<String, Value>>,
+    /// What its author wishes when it fails; the healing policy decides.
+    #[serde(default)]
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What the author of a step wishes when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Try it again.
+    Retry,
+    /// Go on without it.
+    Skip,
+    /// Undo what was done.
+    Rollback,
+    /// Wait for a person.
+    Alert,
 }
 
 /// The change that a run is about.
