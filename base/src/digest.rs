@@ -29,6 +29,11 @@ impl Digest {
         Ok(Self::of(&canonical::to_vec(value)?))
     }
 
+    /// A digest that was kept as its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

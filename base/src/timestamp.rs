@@ -15,6 +15,9 @@ pub struct Timestamp(OffsetDateTime);
 pub struct TimestampError(String);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
+
     /// From seconds since 1970-01-01T00:00:00Z; none outside the years 0 to 9999.
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp(seconds).ok().filter(|t| (0..=9999).contains(&t.year())).map(Self)
@@ -24,6 +27,11 @@ impl Timestamp {
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
         time.filter(|t| (0..=9999).contains(&t.year())).map(Self)
+    }
+
+    /// Microseconds from `earlier` to this; 0 where it is not earlier.
+    pub fn micros_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.unix_micros() - earlier.unix_micros()).unwrap_or(0)
     }
 
     /// This much later; none past the year 9999.

@@ -1,0 +1,228 @@
+//! The handle that everybody else uses.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cku_base::{Digest, TenantPath, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    claim::{self, Claim, ClaimError},
+    command::{AppendError, Appended, Command, content},
+    damage::{Verified, VerifyError},
+    entry::{Entry, Head, Prepared, Salt},
+    projection::{NoProjections, Projector},
+    schema::OpenError,
+    sqlite::{Sqlite, pack},
+    store::{Ready, StorageError, Store},
+    verify,
+    writer::{Health, Pending, Writer},
+};
+
+/// How a journal is used.
+#[derive(Clone)]
+pub struct Options {
+    /// The time.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Random bytes for a body.
+    pub salt: Arc<dyn Fn() -> Result<Salt, String> + Send + Sync>,
+    /// What is derived from entries.
+    pub projector: Arc<dyn Projector>,
+    /// Commands that may wait.
+    pub queue: usize,
+}
+
+impl Default for Options {
+    /// A clock that stands at 1970 until one is given, random salts, no projections, 4096 that wait.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(|| Timestamp::EPOCH),
+            salt: Arc::new(random_salt),
+            projector: Arc::new(NoProjections),
+            queue: 4_096,
+        }
+    }
+}
+
+fn random_salt() -> Result<Salt, String> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map(|()| salt).map_err(|e| format!("no random bytes: {e}"))
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be read: {0}")]
+pub struct ReadError(#[from] pub(crate) StorageError);
+
+/// A journal: one file, as many readers as want, one writer. Clones are the same journal.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    options: Options,
+    /// None where it was opened to read.
+    writer: Option<Writer>,
+    readers: Mutex<Vec<Sqlite>>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Makes a journal where there is no file yet.
+    pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let store = Sqlite::create(path)?;
+        Self::over(store, path, options)
+    }
+
+    /// Opens a journal, and verifies the end of each chain.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let mut store = Sqlite::open(path)?;
+        verify::tails(&mut store).map_err(|error| match error {
+            VerifyError::Damaged(damage) => OpenError::Damaged(damage.to_string()),
+            VerifyError::Read(error) => OpenError::Unusable(error.to_string()),
+        })?;
+        Self::over(store, path, options)
+    }
+
+    /// Opens a journal to read it; nothing of it is changed, and nothing is verified.
+    pub fn read_only(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let store = Sqlite::open_to_read(path)?;
+        let readers = Mutex::new(vec![store]);
+        Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), options, writer: None, readers }) })
+    }
+
+    fn over(store: Sqlite, path: &Path, options: Options) -> Result<Self, OpenError> {
+        let (projector, clock, queue) = (options.projector.clone(), options.clock.clone(), options.queue);
+        let writer = Writer::start(store, path.to_owned(), projector, clock, queue);
+        let writer = writer.map_err(|e| OpenError::Unusable(format!("no thread to write: {e}")))?;
+        let readers = Mutex::new(Vec::new());
+        Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), options, writer: Some(writer), readers }) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Writes a command, and returns when it is durable.
+    pub fn append(&self, command: Command) -> Result<Appended, AppendError> {
+        self.submit(command)?.wait()
+    }
+
+    /// Hands a command to the writer; nothing is written until the answer says so.
+    pub fn submit(&self, command: Command) -> Result<Pending, AppendError> {
+        let writer = self.shared.writer.as_ref().ok_or(AppendError::ReadOnly)?;
+        writer.submit(self.ready(command)?)
+    }
+
+    /// All that can be done before it is the command's turn.
+    fn ready(&self, command: Command) -> Result<Ready, AppendError> {
+        let Command { drafts, key, guard, blobs } = command;
+        if drafts.is_empty() {
+            return Err(AppendError::Unfit("a command without entries".to_owned()));
+        }
+        let key = key.map(|key| content(&drafts).map(|content| (key, content))).transpose()?;
+        let mut prepared = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            draft.subject()?;
+            let salt = (self.shared.options.salt)().map_err(AppendError::Unfit)?;
+            let ready = Prepared::new(draft.tenant, draft.kind, draft.body, salt);
+            prepared.push(ready.map_err(|e| AppendError::Unfit(e.to_string()))?);
+        }
+        let pack = |(tenant, bytes): (TenantPath, Vec<u8>)| Ok((tenant, Digest::of(&bytes), pack(&bytes)?));
+        let blobs = blobs.into_iter().map(pack).collect::<Result<_, AppendError>>()?;
+        Ok(Ready { drafts: prepared, key, guard, blobs })
+    }
+
+    /// Up to `limit` entries of a tenant after `after`, in order.
+    pub fn read(&self, tenant: &TenantPath, after: u64, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        self.reading(|store| store.read(tenant, after, limit))
+    }
+
+    /// All entries about a subject, in order.
+    pub fn stream(&self, tenant: &TenantPath, subject: &str) -> Result<Vec<Entry>, ReadError> {
+        self.reading(|store| store.stream(tenant, subject))
+    }
+
+    /// The end of a tenant's chain; none where there is none.
+    pub fn head(&self, tenant: &TenantPath) -> Result<Option<Head>, ReadError> {
+        self.reading(|store| store.head(tenant))
+    }
+
+    /// All tenants that have entries.
+    pub fn tenants(&self) -> Result<Vec<TenantPath>, ReadError> {
+        self.reading(Store::tenants)
+    }
+
+    /// A document of a tenant, by its digest, which is checked.
+    pub fn blob(&self, tenant: &TenantPath, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        self.reading(|store| store.blob(tenant, digest))
+    }
+
+    /// A derived row of a tenant.
+    pub fn row(&self, tenant: &TenantPath, table: &str, key: &str) -> Result<Option<Value>, ReadError> {
+        self.reading(|store| store.row(tenant, table, key))
+    }
+
+    /// All derived rows of a table, of all tenants.
+    pub fn rows(&self, table: &str) -> Result<Vec<(TenantPath, String, Value)>, ReadError> {
+        self.reading(|store| store.rows(table))
+    }
+
+    /// Recomputes a chain from an entry on, and whether its end is the recorded one.
+    ///
+    /// What stands before `from` is taken as it is; from 1 on nothing is.
+    pub fn verify(&self, tenant: &TenantPath, from: u64) -> Result<Verified, VerifyError> {
+        let result = self.reading(|store| Ok(verify::chain(store, tenant, from)));
+        result.map_err(VerifyError::Read)?
+    }
+
+    /// Recomputes everything: the file, all chains, documents, keys, derived rows.
+    pub fn verify_all(&self) -> Result<Vec<Verified>, VerifyError> {
+        let projector = self.shared.options.projector.clone();
+        let result = self.reading(|store| Ok(verify::everything(store, projector.as_ref())));
+        result.map_err(VerifyError::Read)?
+    }
+
+    /// Claims a piece of work; `holder` says who, to others who want it.
+    pub fn claim(&self, work: &str, holder: &str) -> Result<Claim, ClaimError> {
+        claim::claim(&self.shared.path, work, holder)
+    }
+
+    /// Computes all derived rows anew from the entries.
+    pub fn rebuild(&self) -> Result<(), AppendError> {
+        if self.shared.writer.is_none() {
+            return Err(AppendError::ReadOnly);
+        }
+        let storage = |e: StorageError| AppendError::Storage(e.to_string());
+        let mut store = Sqlite::open(&self.shared.path).map_err(|e| AppendError::Storage(e.to_string()))?;
+        store.rebuild(self.shared.options.projector.as_ref()).map_err(storage)
+    }
+
+    /// How the writer is.
+    pub fn health(&self) -> Health {
+        self.shared.writer.as_ref().map_or(Health::Well, Writer::health)
+    }
+
+    /// Reads over a connection that nobody else uses meanwhile; one that failed is not used again.
+    fn reading<T>(&self, read: impl FnOnce(&mut Sqlite) -> Result<T, StorageError>) -> Result<T, ReadError> {
+        let readers = || self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = readers().pop();
+        let mut store = match idle {
+            Some(store) => store,
+            None => Sqlite::open_to_read(&self.shared.path).map_err(|e| ReadError(StorageError(e.to_string())))?,
+        };
+        let result = read(&mut store)?;
+        readers().push(store);
+        Ok(result)
+    }
+}

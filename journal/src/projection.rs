@@ -1,0 +1,51 @@
+//! What is derived from entries and kept at hand, in the same transaction as the entries.
+
+use serde_json::Value;
+
+use crate::entry::Entry;
+
+/// Computes rows from entries; the same entries give the same rows, so that all can be rebuilt.
+pub trait Projector: Send + Sync {
+    /// Puts what follows from one entry into the rows of its tenant.
+    fn project(&self, entry: &Entry, rows: &mut dyn Rows) -> Result<(), ProjectError>;
+}
+
+/// The rows of a tenant: JSON values by table and key.
+pub trait Rows {
+    /// The value of a row.
+    fn get(&mut self, table: &str, key: &str) -> Result<Option<Value>, ProjectError>;
+    /// Writes a row.
+    fn put(&mut self, table: &str, key: &str, value: Value) -> Result<(), ProjectError>;
+    /// Takes a row away.
+    fn remove(&mut self, table: &str, key: &str) -> Result<(), ProjectError>;
+}
+
+/// Why nothing could be derived from an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProjectError {
+    message: String,
+    /// Whether the file failed, not the entry.
+    pub(crate) storage: bool,
+}
+
+impl ProjectError {
+    /// Because the entry does not say what it should.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), storage: false }
+    }
+
+    pub(crate) fn storage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), storage: true }
+    }
+}
+
+/// Derives nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProjections;
+
+impl Projector for NoProjections {
+    fn project(&self, _: &Entry, _: &mut dyn Rows) -> Result<(), ProjectError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,416 @@
+//! The journal in one SQLite file.
+
+use std::{collections::HashMap, path::Path};
+
+use cku_base::{Digest, TenantPath, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Map, Value};
+
+use crate::{
+    command::{AppendError, Appended},
+    entry::{Body, Entry, Head, Header, Prepared},
+    projection::{ProjectError, Projector, Rows},
+    schema::{self, OpenError, words},
+    store::{Ready, StorageError, Store},
+};
+
+/// A connection to the file.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    pub(crate) connection: Connection,
+    tenants: HashMap<TenantPath, i64>,
+}
+
+/// Why one command of a batch does not go on: refused, or the file failed.
+enum Stop {
+    Refused(AppendError),
+    Storage(StorageError),
+}
+
+impl From<rusqlite::Error> for StorageError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(words(&error))
+    }
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<StorageError> for Stop {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Sqlite {
+    pub(crate) fn create(path: &Path) -> Result<Self, OpenError> {
+        schema::create(path).map(Self::over)
+    }
+
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        schema::open(path).map(Self::over)
+    }
+
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        schema::open_to_read(path).map(Self::over)
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self { connection, tenants: HashMap::new() }
+    }
+
+    /// The number of a tenant; none for one without entries.
+    fn tenant(&mut self, tenant: &TenantPath) -> Result<Option<i64>, StorageError> {
+        if let Some(id) = self.tenants.get(tenant) {
+            return Ok(Some(*id));
+        }
+        let mut find = self.connection.prepare_cached("SELECT id FROM tenants WHERE path = ?1")?;
+        let id = find.query_row([tenant.as_str()], |row| row.get(0)).optional()?;
+        if let Some(id) = id {
+            self.tenants.insert(tenant.clone(), id);
+        }
+        Ok(id)
+    }
+
+    fn tenant_or_new(&mut self, tenant: &TenantPath) -> Result<i64, StorageError> {
+        if let Some(id) = self.tenant(tenant)? {
+            return Ok(id);
+        }
+        self.connection.execute("INSERT INTO tenants (path) VALUES (?1)", [tenant.as_str()])?;
+        // Not remembered: the transaction may be taken back.
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn entries(
+        &mut self,
+        tenant: &TenantPath,
+        condition: &str,
+        parameters: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<Entry>, StorageError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE {condition}");
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let mut rows = select.query(parameters)?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            entries.push(Stored::of(row, tenant)?.entry);
+        }
+        Ok(entries)
+    }
+
+    /// The head of a chain inside a transaction.
+    fn head_of(&self, tenant: &TenantPath, id: i64) -> Result<Head, StorageError> {
+        let mut find = self.connection.prepare_cached("SELECT seq, hash, time FROM heads WHERE tenant = ?1")?;
+        let mut rows = find.query([id])?;
+        match rows.next()? {
+            Some(row) => head(row),
+            None => Ok(Head::empty(tenant)),
+        }
+    }
+
+    fn write(
+        &mut self,
+        ready: &Ready,
+        projector: &dyn Projector,
+        now: Timestamp,
+    ) -> Result<Appended, Stop> {
+        if let Some((key, content)) = &ready.key {
+            if let Some(first) = self.first_of(key, content)? {
+                return Ok(Appended { entries: first, repeated: true });
+            }
+        }
+        if let Some(guard) = &ready.guard {
+            let last = match self.tenant(&guard.tenant)? {
+                Some(id) => self.last_of(id, &guard.subject)?,
+                None => 0,
+            };
+            if last != guard.after {
+                let (subject, expected) = (guard.subject.clone(), guard.after);
+                return Err(Stop::Refused(AppendError::Conflict { subject, expected, last }));
+            }
+        }
+        for (tenant, digest, bytes) in &ready.blobs {
+            let id = self.tenant_or_new(tenant)?;
+            let sql = "INSERT INTO blobs (tenant, digest, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            self.connection.prepare_cached(sql)?.execute(params![id, digest.as_bytes(), bytes])?;
+        }
+        let mut entries = Vec::with_capacity(ready.drafts.len());
+        for draft in &ready.drafts {
+            let id = self.tenant_or_new(&draft.tenant)?;
+            let head = self.head_of(&draft.tenant, id)?;
+            let sealed = draft.seal(&head, now);
+            let entry = sealed.map_err(|e| Stop::Refused(AppendError::Unfit(e.to_string())))?;
+            self.insert(id, draft, &entry)?;
+            let mut rows = SqliteRows { connection: &self.connection, tenant: id };
+            projector.project(&entry, &mut rows).map_err(|error| match error.storage {
+                true => Stop::Storage(StorageError(error.to_string())),
+                false => Stop::Refused(AppendError::Projection(error.to_string())),
+            })?;
+            entries.push(entry);
+        }
+        if let Some((key, content)) = &ready.key {
+            let places: Vec<_> = entries.iter().map(|e| (e.header.tenant.as_str(), e.header.seq)).collect();
+            let places = serde_json::to_string(&places)
+                .map_err(|e| Stop::Refused(AppendError::Unfit(e.to_string())))?;
+            let sql = "INSERT INTO keys (key, content, entries) VALUES (?1, ?2, ?3)";
+            self.connection.prepare_cached(sql)?.execute(params![key, content.as_bytes(), places])?;
+        }
+        Ok(Appended { entries, repeated: false })
+    }
+
+    fn insert(&self, id: i64, draft: &Prepared, entry: &Entry) -> Result<(), StorageError> {
+        let Header { seq, time, kind, prev, body_hash, .. } = &entry.header;
+        let seq = place(*seq)?;
+        let micros = time.unix_micros();
+        let sql = "INSERT INTO entries (tenant, seq, time, kind, prev, body_hash, hash, subject, salt, body)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id,
+            seq,
+            micros,
+            kind,
+            prev.as_bytes(),
+            body_hash.as_bytes(),
+            entry.hash.as_bytes(),
+            entry.subject(),
+            draft.body.salt,
+            draft.text,
+        ])?;
+        let sql = "INSERT INTO heads (tenant, seq, hash, time) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (tenant) DO UPDATE SET seq = ?2, hash = ?3, time = ?4";
+        self.connection.prepare_cached(sql)?.execute(params![id, seq, entry.hash.as_bytes(), micros])?;
+        Ok(())
+    }
+
+    /// The entries that a key stands for; another content under the same key is refused.
+    fn first_of(&mut self, key: &str, content: &Digest) -> Result<Option<Vec<Entry>>, Stop> {
+        let mut find = self.connection.prepare_cached("SELECT content, entries FROM keys WHERE key = ?1")?;
+        let found = find
+            .query_row([key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))
+            .optional()?;
+        drop(find);
+        let Some((known, places)) = found else { return Ok(None) };
+        if known != content.as_bytes() {
+            return Err(Stop::Refused(AppendError::KeyReused { key: key.to_owned() }));
+        }
+        let damaged = || StorageError(format!("the row of the idempotency key `{key}` is damaged"));
+        let places: Vec<(String, u64)> = serde_json::from_str(&places).map_err(|_| damaged())?;
+        let mut entries = Vec::with_capacity(places.len());
+        for (tenant, seq) in places {
+            let tenant: TenantPath = tenant.parse().map_err(|_| damaged())?;
+            let found = Store::read(self, &tenant, seq.saturating_sub(1), 1)?;
+            entries.extend(found.into_iter().filter(|e| e.header.seq == seq));
+        }
+        Ok(Some(entries))
+    }
+
+    fn last_of(&self, tenant: i64, subject: &str) -> Result<u64, StorageError> {
+        let sql = "SELECT max(seq) FROM entries WHERE tenant = ?1 AND subject = ?2";
+        let last: Option<i64> =
+            self.connection.prepare_cached(sql)?.query_row(params![tenant, subject], |row| row.get(0))?;
+        Ok(last.and_then(|l| u64::try_from(l).ok()).unwrap_or(0))
+    }
+}
+
+impl Store for Sqlite {
+    fn append(
+        &mut self,
+        batch: &[Ready],
+        projector: &dyn Projector,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Appended, AppendError>>, StorageError> {
+        let begin = |c: &Connection, sql: &str| c.prepare_cached(sql)?.execute([]).map(|_| ());
+        begin(&self.connection, "BEGIN IMMEDIATE")?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for ready in batch {
+            begin(&self.connection, "SAVEPOINT command")?;
+            match self.write(ready, projector, now) {
+                Ok(appended) => answers.push(Ok(appended)),
+                Err(Stop::Refused(refusal)) => {
+                    begin(&self.connection, "ROLLBACK TO command")?;
+                    // A tenant that was new in it is none again.
+                    self.tenants.clear();
+                    answers.push(Err(refusal));
+                }
+                // The connection goes, and the transaction with it.
+                Err(Stop::Storage(error)) => return Err(error),
+            }
+            begin(&self.connection, "RELEASE command")?;
+        }
+        begin(&self.connection, "COMMIT")?;
+        Ok(answers)
+    }
+
+    fn read(&mut self, tenant: &TenantPath, after: u64, limit: usize) -> Result<Vec<Entry>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(Vec::new()) };
+        let (after, limit) = (place(after)?, i64::try_from(limit).unwrap_or(i64::MAX));
+        let condition = "tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        self.entries(tenant, condition, &[&id, &after, &limit])
+    }
+
+    fn stream(&mut self, tenant: &TenantPath, subject: &str) -> Result<Vec<Entry>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(Vec::new()) };
+        self.entries(tenant, "tenant = ?1 AND subject = ?2 ORDER BY seq", &[&id, &subject])
+    }
+
+    fn head(&mut self, tenant: &TenantPath) -> Result<Option<Head>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(None) };
+        Ok(Some(self.head_of(tenant, id)?).filter(|h| h.seq > 0))
+    }
+
+    fn tenants(&mut self) -> Result<Vec<TenantPath>, StorageError> {
+        let mut select = self.connection.prepare_cached("SELECT path FROM tenants ORDER BY path")?;
+        let paths = select.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        paths.into_iter().map(|p| p.parse().map_err(|e| StorageError(format!("a tenant is damaged: {e}")))).collect()
+    }
+
+    fn blob(&mut self, tenant: &TenantPath, digest: &Digest) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(None) };
+        let sql = "SELECT bytes FROM blobs WHERE tenant = ?1 AND digest = ?2";
+        let mut find = self.connection.prepare_cached(sql)?;
+        let bytes: Option<Vec<u8>> =
+            find.query_row(params![id, digest.as_bytes()], |row| row.get(0)).optional()?;
+        bytes.map(|bytes| unpack(&bytes, digest)).transpose()
+    }
+
+    fn row(&mut self, tenant: &TenantPath, table: &str, key: &str) -> Result<Option<Value>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(None) };
+        let mut rows = SqliteRows { connection: &self.connection, tenant: id };
+        rows.get(table, key).map_err(|e| StorageError(e.to_string()))
+    }
+
+    fn rows(&mut self, table: &str) -> Result<Vec<(TenantPath, String, Value)>, StorageError> {
+        let sql = "SELECT t.path, p.key, p.value FROM projections p JOIN tenants t ON t.id = p.tenant
+                   WHERE p.name = ?1 ORDER BY t.path, p.key";
+        let mut select = self.connection.prepare_cached(sql)?;
+        let mut rows = select.query([table])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (path, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let tenant = path.parse().map_err(|e| StorageError(format!("a tenant is damaged: {e}")))?;
+            found.push((tenant, key, json(&value).map_err(|e| StorageError(e.to_string()))?));
+        }
+        Ok(found)
+    }
+}
+
+/// The rows of a tenant, inside a transaction.
+pub(crate) struct SqliteRows<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) tenant: i64,
+}
+
+impl Rows for SqliteRows<'_> {
+    fn get(&mut self, table: &str, key: &str) -> Result<Option<Value>, ProjectError> {
+        let sql = "SELECT value FROM projections WHERE tenant = ?1 AND name = ?2 AND key = ?3";
+        let mut find = self.connection.prepare_cached(sql).map_err(storage)?;
+        let found = find.query_row(params![self.tenant, table, key], |row| row.get::<_, String>(0));
+        found.optional().map_err(storage)?.map(|text| json(&text)).transpose()
+    }
+
+    fn put(&mut self, table: &str, key: &str, value: Value) -> Result<(), ProjectError> {
+        let sql = "INSERT INTO projections (tenant, name, key, value) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (tenant, name, key) DO UPDATE SET value = ?4";
+        let mut insert = self.connection.prepare_cached(sql).map_err(storage)?;
+        insert.execute(params![self.tenant, table, key, value.to_string()]).map_err(storage)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, table: &str, key: &str) -> Result<(), ProjectError> {
+        let sql = "DELETE FROM projections WHERE tenant = ?1 AND name = ?2 AND key = ?3";
+        let mut delete = self.connection.prepare_cached(sql).map_err(storage)?;
+        delete.execute(params![self.tenant, table, key]).map_err(storage)?;
+        Ok(())
+    }
+}
+
+fn storage(error: rusqlite::Error) -> ProjectError {
+    ProjectError::storage(words(&error))
+}
+
+fn json(text: &str) -> Result<Value, ProjectError> {
+    serde_json::from_str(text).map_err(|e| ProjectError::storage(format!("a derived row is damaged: {e}")))
+}
+
+/// An entry as it is stored.
+pub(crate) struct Stored {
+    pub(crate) entry: Entry,
+    /// The bytes of its body, which were hashed.
+    pub(crate) text: Option<Vec<u8>>,
+    /// What the index of streams says.
+    pub(crate) subject: Option<String>,
+}
+
+/// The columns of an entry, in the order that [`Stored::of`] reads.
+pub(crate) const COLUMNS: &str = "seq, time, kind, prev, body_hash, hash, subject, salt, body";
+
+impl Stored {
+    pub(crate) fn of(row: &Row<'_>, tenant: &TenantPath) -> Result<Self, StorageError> {
+        let seq: i64 = row.get(0)?;
+        let damaged = |what: &str| StorageError(format!("entry {seq} of {tenant} is damaged: {what}"));
+        let time = Timestamp::from_unix_micros(row.get(1)?).ok_or_else(|| damaged("its time is none"))?;
+        let text: Option<Vec<u8>> = row.get(8)?;
+        let salt: Option<Vec<u8>> = row.get(7)?;
+        let body = match (&text, salt) {
+            (Some(text), Some(salt)) => {
+                let value: Map<String, Value> =
+                    serde_json::from_slice(text).map_err(|_| damaged("its body is not JSON"))?;
+                let salt = salt.try_into().map_err(|_| damaged("its salt has another length"))?;
+                Some(Body { salt, value })
+            }
+            (None, None) => None,
+            _ => return Err(damaged("of body and salt one is missing")),
+        };
+        let digest = |column: usize, what: &str| -> Result<Digest, StorageError> {
+            let bytes: Vec<u8> = row.get(column)?;
+            bytes.try_into().map(Digest::from_bytes).map_err(|_| damaged(what))
+        };
+        let header = Header {
+            tenant: tenant.clone(),
+            seq: u64::try_from(seq).map_err(|_| damaged("its place is negative"))?,
+            time,
+            kind: row.get(2)?,
+            prev: digest(3, "what it points back to is no hash")?,
+            body_hash: digest(4, "its body's hash is none")?,
+        };
+        let hash = digest(5, "its hash is none")?;
+        Ok(Self { entry: Entry { header, body, hash }, text, subject: row.get(6)? })
+    }
+}
+
+/// A head from a row of seq, hash, time.
+pub(crate) fn head(row: &Row<'_>) -> Result<Head, StorageError> {
+    let damaged = || StorageError("a head is damaged".to_owned());
+    let hash: Vec<u8> = row.get(1)?;
+    Ok(Head {
+        seq: u64::try_from(row.get::<_, i64>(0)?).map_err(|_| damaged())?,
+        hash: hash.try_into().map(Digest::from_bytes).map_err(|_| damaged())?,
+        time: Timestamp::from_unix_micros(row.get(2)?).ok_or_else(damaged)?,
+    })
+}
+
+fn place(seq: u64) -> Result<i64, StorageError> {
+    i64::try_from(seq).map_err(|_| StorageError(format!("{seq} is beyond the places of a chain")))
+}
+
+/// The most bytes of a document.
+const LARGEST: usize = 256 << 20;
+
+/// Compresses a document.
+pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>, AppendError> {
+    if bytes.len() > LARGEST {
+        return Err(AppendError::Unfit(format!("a document of {} bytes; at most {LARGEST}", bytes.len())));
+    }
+    zstd::bulk::compress(bytes, 3).map_err(|e| AppendError::Unfit(format!("a document cannot be packed: {e}")))
+}
+
+/// Reads a document, and sees that it is the one that was asked for.
+pub(crate) fn unpack(packed: &[u8], digest: &Digest) -> Result<Vec<u8>, StorageError> {
+    let damaged = || StorageError(format!("the document {digest} is damaged"));
+    let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().ok_or_else(damaged)?;
+    let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST).ok_or_else(damaged)?;
+    let bytes = zstd::bulk::decompress(packed, size).map_err(|_| damaged())?;
+    if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(damaged()) }
+}

@@ -1,0 +1,203 @@
+//! The one thread that writes: it takes what waits, writes it in one transaction, and answers when
+//! that is durable.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use cku_base::Timestamp;
+
+use crate::{
+    command::{AppendError, Appended},
+    projection::Projector,
+    sqlite::Sqlite,
+    store::{Ready, StorageError, Store},
+    verify,
+};
+
+/// Commands of one transaction.
+const BATCH: usize = 1_024;
+
+type Answer = Result<Appended, AppendError>;
+
+/// A command on its way, and who waits for it.
+struct Job {
+    ready: Ready,
+    answer: SyncSender<Answer>,
+}
+
+/// How the writer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It writes.
+    Well,
+    /// The file failed; it is opened anew with the next command.
+    Failed {
+        /// What was wrong.
+        why: String,
+    },
+}
+
+/// The way to the writer's thread.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    jobs: Option<SyncSender<Job>>,
+    waiting: Arc<AtomicUsize>,
+    health: Arc<Mutex<Health>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
+}
+
+/// An answer to come.
+#[derive(Debug)]
+pub struct Pending {
+    answer: Receiver<Answer>,
+}
+
+impl Pending {
+    /// Waits until the command is durable, or refused.
+    pub fn wait(self) -> Answer {
+        let gone = AppendError::Closed("its writer ended; open it again".to_owned());
+        self.answer.recv().unwrap_or(Err(gone))
+    }
+}
+
+impl Writer {
+    /// Starts the thread over an open file.
+    pub(crate) fn start(
+        store: Sqlite,
+        path: PathBuf,
+        projector: Arc<dyn Projector>,
+        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        queue: usize,
+    ) -> std::io::Result<Self> {
+        let (jobs, receiver) = sync_channel(queue.max(1));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let health = Arc::new(Mutex::new(Health::Well));
+        let mut thread = Thread {
+            store: Some(store),
+            path,
+            projector,
+            clock,
+            waiting: waiting.clone(),
+            health: health.clone(),
+        };
+        let handle = std::thread::Builder::new().name("journal".to_owned()).spawn(move || thread.run(&receiver))?;
+        Ok(Self { jobs: Some(jobs), waiting, health, thread: Some(handle) })
+    }
+
+    /// Hands a command over; too many that wait are an error.
+    pub(crate) fn submit(&self, ready: Ready) -> Result<Pending, AppendError> {
+        let closed = || AppendError::Closed("its writer ended; open it again".to_owned());
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        let (answer, receiver) = sync_channel(1);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        jobs.try_send(Job { ready, answer }).map_err(|error| {
+            let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+            match error {
+                TrySendError::Full(_) => AppendError::Busy { waiting },
+                TrySendError::Disconnected(_) => closed(),
+            }
+        })?;
+        Ok(Pending { answer: receiver })
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until what was handed over is written.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    /// None after a failure, until it was opened anew.
+    store: Option<Sqlite>,
+    path: PathBuf,
+    projector: Arc<dyn Projector>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    waiting: Arc<AtomicUsize>,
+    health: Arc<Mutex<Health>>,
+}
+
+impl Thread {
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut answers = vec![first.answer];
+            let mut batch = vec![first.ready];
+            while batch.len() < BATCH {
+                let Ok(next) = jobs.try_recv() else { break };
+                batch.push(next.ready);
+                answers.push(next.answer);
+            }
+            self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+            let written = self.write(&batch);
+            // Whoever no longer waits for an answer does not get one.
+            match written {
+                Ok(results) => {
+                    answers.iter().zip(results).for_each(|(answer, result)| {
+                        let _ = answer.send(result);
+                    });
+                }
+                Err(error) => {
+                    for answer in answers {
+                        let _ = answer.send(Err(AppendError::Storage(error.to_string())));
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[Ready]) -> Result<Vec<Answer>, StorageError> {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => self.reopen().inspect_err(|error| self.failed(error))?,
+        };
+        match store.append(batch, self.projector.as_ref(), (self.clock)()) {
+            Ok(answers) => {
+                self.store = Some(store);
+                self.set(Health::Well);
+                Ok(answers)
+            }
+            // Whether it was written is for the file to say, not for this connection: after a failed
+            // fsync a second one may lie (Rebello and others, "Can Applications Recover from fsync
+            // Failures?", 2020).
+            Err(error) => {
+                drop(store);
+                self.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn reopen(&self) -> Result<Sqlite, StorageError> {
+        let mut store = Sqlite::open(&self.path).map_err(|e| StorageError(e.to_string()))?;
+        verify::tails(&mut store).map_err(|e| StorageError(e.to_string()))?;
+        Ok(store)
+    }
+
+    fn failed(&self, error: &StorageError) {
+        self.set(Health::Failed { why: error.to_string() });
+    }
+
+    fn set(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+}
