@@ -126,7 +126,17 @@ impl DecisionInput {
 
     /// What approvals and votes bind to: the submission, its author, the tenant and the mode.
     pub fn subject_digest(&self) -> Result<Digest, CanonicalError> {
-        self.subject_over(&canonical::to_vec(&self.submission)?)
+        Self::subject_of(&self.submission, &self.principal.principal, &self.tenant, &self.mode)
+    }
+
+    /// The subject of a run that is not decided on yet.
+    pub fn subject_of(
+        submission: &RunSubmission,
+        author: &Principal,
+        tenant: &TenantPath,
+        mode: &str,
+    ) -> Result<Digest, CanonicalError> {
+        subject_over(&canonical::to_vec(submission)?, author, tenant, mode)
     }
 
     /// The whole input in canonical form, with its digests; the evidence and the submission, which are
@@ -155,19 +165,11 @@ impl DecisionInput {
             .member("state", &self.state)?;
         let bytes = members.finish();
         let input_digest = Digest::of(&bytes);
-        let subject_digest = self.subject_over(&submission)?;
+        let subject_digest =
+            subject_over(&submission, &self.principal.principal, &self.tenant, &self.mode)?;
         let submitter = |document: &Vec<u8>| self.evidence_by.get(&Digest::of(document)).cloned();
         let submitted_by = evidence.iter().map(submitter).collect();
         Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest, submitted_by })
-    }
-
-    fn subject_over(&self, submission: &[u8]) -> Result<Digest, CanonicalError> {
-        let subject = ObjectWriter::default()
-            .canonical("submission", submission)
-            .member("author", &self.principal.principal)?
-            .member("tenant", &self.tenant)?
-            .member("mode", &self.mode)?;
-        Ok(Digest::of(&subject.finish()))
     }
 
     /// The text forms of those who submitted the run or wrote its plan.
@@ -175,6 +177,20 @@ impl DecisionInput {
         let plan = self.submission.plan.as_ref().and_then(|p| p.author.as_ref());
         std::iter::once(&self.principal.principal).chain(plan).map(ToString::to_string).collect()
     }
+}
+
+fn subject_over(
+    submission: &[u8],
+    author: &Principal,
+    tenant: &TenantPath,
+    mode: &str,
+) -> Result<Digest, CanonicalError> {
+    let subject = ObjectWriter::default()
+        .canonical("submission", submission)
+        .member("author", author)?
+        .member("tenant", tenant)?
+        .member("mode", &mode)?;
+    Ok(Digest::of(&subject.finish()))
 }
 
 /// An input in canonical form.

@@ -173,9 +173,9 @@ impl Journal {
         self.reading(|store| store.row(tenant, table, key))
     }
 
-    /// All derived rows of a table, of all tenants.
-    pub fn rows(&self, table: &str) -> Result<Vec<(TenantPath, String, Value)>, ReadError> {
-        self.reading(|store| store.rows(table))
+    /// All derived rows of a tenant's table, by key.
+    pub fn rows(&self, tenant: &TenantPath, table: &str) -> Result<Vec<(String, Value)>, ReadError> {
+        self.reading(|store| store.rows(tenant, table))
     }
 
     /// Recomputes a chain from an entry on, and whether its end is the recorded one.

@@ -281,16 +281,15 @@ impl Store for Sqlite {
         rows.get(table, key).map_err(|e| StorageError(e.to_string()))
     }
 
-    fn rows(&mut self, table: &str) -> Result<Vec<(TenantPath, String, Value)>, StorageError> {
-        let sql = "SELECT t.path, p.key, p.value FROM projections p JOIN tenants t ON t.id = p.tenant
-                   WHERE p.name = ?1 ORDER BY t.path, p.key";
+    fn rows(&mut self, tenant: &TenantPath, table: &str) -> Result<Vec<(String, Value)>, StorageError> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(Vec::new()) };
+        let sql = "SELECT key, value FROM projections WHERE tenant = ?1 AND name = ?2 ORDER BY key";
         let mut select = self.connection.prepare_cached(sql)?;
-        let mut rows = select.query([table])?;
+        let mut rows = select.query(params![id, table])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let (path, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let tenant = path.parse().map_err(|e| StorageError(format!("a tenant is damaged: {e}")))?;
-            found.push((tenant, key, json(&value).map_err(|e| StorageError(e.to_string()))?));
+            let value: String = row.get(1)?;
+            found.push((row.get(0)?, json(&value).map_err(|e| StorageError(e.to_string()))?));
         }
         Ok(found)
     }

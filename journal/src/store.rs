@@ -49,6 +49,6 @@ pub trait Store: Send {
     fn blob(&mut self, tenant: &TenantPath, digest: &Digest) -> Result<Option<Vec<u8>>, StorageError>;
     /// A derived row.
     fn row(&mut self, tenant: &TenantPath, table: &str, key: &str) -> Result<Option<Value>, StorageError>;
-    /// All derived rows of a table, of all tenants, by tenant and key.
-    fn rows(&mut self, table: &str) -> Result<Vec<(TenantPath, String, Value)>, StorageError>;
+    /// All derived rows of a tenant's table, by key.
+    fn rows(&mut self, tenant: &TenantPath, table: &str) -> Result<Vec<(String, Value)>, StorageError>;
 }

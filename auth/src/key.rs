@@ -1,0 +1,268 @@
+//! Keys: public ones that are trusted, and the one that an installation signs with.
+
+use std::{collections::BTreeSet, fmt};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use cku_base::{Digest, PrincipalKind, TenantPath, Timestamp};
+use ed25519_dalek::{
+    Signer, VerifyingKey,
+    pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The RFC 7638 thumbprint of a public key: SHA-256 of its required members, in base64url.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The text that tokens name in `kid`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A key that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeyError(pub(crate) String);
+
+/// The algorithms of tokens; which one counts follows from the key, never from the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8037).
+    EdDsa,
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+    /// RSA PKCS #1 v1.5 with SHA-256.
+    Rs256,
+}
+
+impl Algorithm {
+    /// As tokens write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
+/// A public key, as a JWK (RFC 7517); members that it does not need are passed over.
+///
+/// INVARIANT: an Ed25519 key is a point that is not of small order; P-256 coordinates have 32 bytes; an
+/// RSA modulus has 2048 to 8192 bits, and its exponent is odd and at least 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Jwk", into = "Jwk")]
+pub struct PublicKey(Material);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Material {
+    Ed25519(VerifyingKey),
+    P256 { x: String, y: String },
+    Rsa { n: String, e: String },
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(expecting = "a JWK, an object with `kty` and the members of the key")]
+struct Jwk {
+    kty: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crv: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
+    #[serde(default, skip_serializing)]
+    d: Option<String>,
+    #[serde(default, skip_serializing)]
+    k: Option<String>,
+}
+
+impl TryFrom<Jwk> for PublicKey {
+    type Error = KeyError;
+
+    fn try_from(jwk: Jwk) -> Result<Self, KeyError> {
+        if jwk.d.is_some() || jwk.k.is_some() {
+            return Err(KeyError("this is a secret key; give the public one, without `d` and `k`".to_owned()));
+        }
+        let curve = jwk.crv.as_deref().unwrap_or_default();
+        match (jwk.kty.as_str(), curve) {
+            ("OKP", "Ed25519") => {
+                let bytes = member("x", jwk.x.as_deref())?;
+                let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError("`x` has not 32 bytes".to_owned()))?;
+                Self::ed25519(bytes)
+            }
+            ("EC", "P-256") => {
+                for (name, value) in [("x", &jwk.x), ("y", &jwk.y)] {
+                    if member(name, value.as_deref())?.len() != 32 {
+                        return Err(KeyError(format!("`{name}` has not 32 bytes")));
+                    }
+                }
+                let (x, y) = (jwk.x.unwrap_or_default(), jwk.y.unwrap_or_default());
+                jsonwebtoken::DecodingKey::from_ec_components(&x, &y)
+                    .map_err(|_| KeyError("the P-256 key cannot be used".to_owned()))?;
+                Ok(Self(Material::P256 { x, y }))
+            }
+            ("RSA", _) => {
+                let n = member("n", jwk.n.as_deref())?;
+                let e = member("e", jwk.e.as_deref())?;
+                let first = n.first().copied().unwrap_or(0);
+                let bits = n.len() * 8 - first.leading_zeros() as usize;
+                if first == 0 || !(2_048..=8_192).contains(&bits) {
+                    return Err(KeyError(format!("an RSA key of {bits} bits; it takes 2048 to 8192")));
+                }
+                let odd = e.last().is_some_and(|last| last % 2 == 1);
+                if !odd || e == [1] || e.len() > 8 || e.first() == Some(&0) {
+                    return Err(KeyError("the exponent `e` is not an odd number from 3 on".to_owned()));
+                }
+                Ok(Self(Material::Rsa { n: jwk.n.unwrap_or_default(), e: jwk.e.unwrap_or_default() }))
+            }
+            (kty, curve) => Err(KeyError(format!(
+                "a key of the type `{}` `{}`; it takes OKP with Ed25519, EC with P-256, or RSA",
+                shown(kty),
+                shown(curve)
+            ))),
+        }
+    }
+}
+
+impl From<PublicKey> for Jwk {
+    fn from(key: PublicKey) -> Self {
+        let none = Self { kty: String::new(), crv: None, x: None, y: None, n: None, e: None, d: None, k: None };
+        match key.0 {
+            Material::Ed25519(key) => Self {
+                kty: "OKP".to_owned(),
+                crv: Some("Ed25519".to_owned()),
+                x: Some(URL_SAFE_NO_PAD.encode(key.as_bytes())),
+                ..none
+            },
+            Material::P256 { x, y } => {
+                Self { kty: "EC".to_owned(), crv: Some("P-256".to_owned()), x: Some(x), y: Some(y), ..none }
+            }
+            Material::Rsa { n, e } => Self { kty: "RSA".to_owned(), n: Some(n), e: Some(e), ..none },
+        }
+    }
+}
+
+impl PublicKey {
+    fn ed25519(bytes: [u8; 32]) -> Result<Self, KeyError> {
+        let key = VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak());
+        key.map(|key| Self(Material::Ed25519(key))).ok_or_else(|| KeyError("`x` is no Ed25519 key".to_owned()))
+    }
+
+    /// The one algorithm that it is used with.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Material::Ed25519(_) => Algorithm::EdDsa,
+            Material::P256 { .. } => Algorithm::Es256,
+            Material::Rsa { .. } => Algorithm::Rs256,
+        }
+    }
+
+    /// Its thumbprint.
+    pub fn id(&self) -> KeyId {
+        let required = match Jwk::from(self.clone()) {
+            Jwk { kty, n: Some(n), e: Some(e), .. } => json!({"e": e, "kty": kty, "n": n}),
+            Jwk { kty, crv, x, y: Some(y), .. } => json!({"crv": crv, "kty": kty, "x": x, "y": y}),
+            Jwk { kty, crv, x, .. } => json!({"crv": crv, "kty": kty, "x": x}),
+        };
+        // Its members are texts, which always have a canonical form; it is RFC 7638's, too.
+        let digest = Digest::of_canonical(&required).unwrap_or_else(|_| Digest::of(b""));
+        KeyId(URL_SAFE_NO_PAD.encode(digest.as_bytes()))
+    }
+
+    pub(crate) fn material(&self) -> &Material {
+        &self.0
+    }
+}
+
+fn member(name: &str, value: Option<&str>) -> Result<Vec<u8>, KeyError> {
+    let text = value.ok_or_else(|| KeyError(format!("the key has no `{name}`")))?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError(format!("`{name}` is not base64url")))?;
+    if bytes.is_empty() { Err(KeyError(format!("`{name}` is empty"))) } else { Ok(bytes) }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+/// A key whose tokens are trusted, and for whom it speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// Its thumbprint.
+    pub id: KeyId,
+    /// Who signs with it: `iss` of its tokens.
+    pub issuer: String,
+    /// It speaks for principals at home here or below.
+    pub tenant: TenantPath,
+    /// It speaks for principals of these kinds.
+    pub kinds: BTreeSet<PrincipalKind>,
+    /// The key.
+    pub public_key: PublicKey,
+    /// From when on none of its tokens counts.
+    #[serde(default)]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TrustedKey {
+    /// A key that speaks for these kinds of principals of a tenant and below.
+    pub fn new(
+        public_key: PublicKey,
+        issuer: impl Into<String>,
+        tenant: TenantPath,
+        kinds: impl IntoIterator<Item = PrincipalKind>,
+    ) -> Self {
+        let kinds = kinds.into_iter().collect();
+        Self { id: public_key.id(), issuer: issuer.into(), tenant, kinds, public_key, revoked_at: None }
+    }
+}
+
+/// The key of a small installation's own issuer (Ed25519); it shows nowhere.
+pub struct SigningKey(ed25519_dalek::SigningKey);
+
+impl SigningKey {
+    /// From 32 random bytes.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// From PKCS #8 in PEM.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let read = ed25519_dalek::SigningKey::from_pkcs8_pem(pem);
+        read.map(Self).map_err(|_| KeyError("this is no Ed25519 key in PEM; `cku auth keygen` makes one".to_owned()))
+    }
+
+    /// PKCS #8 in PEM; for a file that only its owner reads.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        let pem = self.0.to_pkcs8_pem(LineEnding::LF);
+        pem.map(|pem| pem.to_string()).map_err(|e| KeyError(format!("the key cannot be written: {e}")))
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(Material::Ed25519(self.0.verifying_key()))
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public_key().id())
+    }
+}

@@ -1,0 +1,104 @@
+//! Bundles in the journal: their bytes are kept, so that every decision can be looked at again under
+//! the policies that made it, and acts of people are judged by the bundle that is active.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cku_base::{Digest, TenantPath, canonical};
+use cku_engine::{Bundle, Sources};
+use cku_gates::Submitter;
+use cku_journal::{Journal, Kind};
+use serde_json::Value;
+
+use crate::{
+    office::{BundleActivated, Control, Genesis},
+    projection::{BUNDLES, GENESIS},
+    store::{self, StoreError},
+};
+
+/// Why there is no active bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The journal has no first entry.
+    #[error("the journal has no genesis; `cku init` makes one")]
+    NoGenesis,
+    /// What is active is not what was given.
+    #[error(
+        "the bundle {given} is not the active one, {active}; `control: managed` means that only change control activates"
+    )]
+    NotActive {
+        /// The revision that was given.
+        given: Digest,
+        /// The revision that is active.
+        active: String,
+    },
+    /// The kept bytes do not load.
+    #[error("the bundle {0} that the journal keeps does not load with this version of cku")]
+    Unloadable(Digest),
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The first entry; none for a journal that is empty.
+pub fn genesis(journal: &Journal) -> Result<Option<Genesis>, StoreError> {
+    let row = journal.row(&TenantPath::root(), GENESIS, "genesis").map_err(StoreError::from)?;
+    Ok(row.map(serde_json::from_value).transpose()?)
+}
+
+/// Makes a bundle the active one, if it is not; its bytes are kept.
+pub fn activate(journal: &Journal, by: &Submitter, bundle: &Bundle) -> Result<(), BundleError> {
+    let root = TenantPath::root();
+    let genesis = genesis(journal)?.ok_or(BundleError::NoGenesis)?;
+    let active = active_revision(journal)?;
+    if active == Some(bundle.revision()) {
+        return Ok(());
+    }
+    if let (Control::Managed, Some(active)) = (genesis.control, active) {
+        return Err(BundleError::NotActive { given: bundle.revision(), active: active.to_string() });
+    }
+    let (activated, bytes) = activation(bundle)?;
+    let place = (&root, Kind::BundleActivated, "bundle");
+    store::note(journal, place, by, &activated, vec![(root.clone(), bytes)])?;
+    Ok(())
+}
+
+/// What is recorded of a bundle that becomes active, and its files.
+pub(crate) fn activation(bundle: &Bundle) -> Result<(BundleActivated, Vec<u8>), StoreError> {
+    let bytes = bytes_of(bundle)?;
+    let name = bundle.manifest().name.clone();
+    Ok((BundleActivated { revision: bundle.revision(), files: Digest::of(&bytes), name }, bytes))
+}
+
+/// The revision that is active; none before the first.
+pub fn active_revision(journal: &Journal) -> Result<Option<Digest>, StoreError> {
+    let row = journal.row(&TenantPath::root(), BUNDLES, "active").map_err(StoreError::from)?;
+    Ok(row.map(serde_json::from_value::<BundleActivated>).transpose()?.map(|a| a.revision))
+}
+
+/// The bundle that is active, from the bytes that the journal keeps.
+pub fn active(journal: &Journal) -> Result<Arc<Bundle>, BundleError> {
+    let revision = active_revision(journal)?.ok_or(BundleError::NoGenesis)?;
+    load(journal, revision)
+}
+
+/// A bundle that was active once, from the bytes that the journal keeps.
+pub fn load(journal: &Journal, revision: Digest) -> Result<Arc<Bundle>, BundleError> {
+    let root = TenantPath::root();
+    let missing = || StoreError::Missing { what: format!("bundle {revision}") };
+    let row = journal.row(&root, BUNDLES, &revision.to_string()).map_err(StoreError::from)?;
+    let row: BundleActivated = serde_json::from_value(row.ok_or_else(missing)?).map_err(StoreError::from)?;
+    let bytes = journal.blob(&root, &row.files).map_err(StoreError::from)?.ok_or_else(missing)?;
+    let files: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(StoreError::from)?;
+    let sources = Sources::from_files(files);
+    let bundle = Bundle::from_sources(sources).map_err(|_| BundleError::Unloadable(revision))?;
+    // What is kept must be what was named, whoever changed the file of the journal.
+    if bundle.revision() == revision { Ok(Arc::new(bundle)) } else { Err(BundleError::Unloadable(revision)) }
+}
+
+/// The files of a bundle, without its tests, as one document.
+fn bytes_of(bundle: &Bundle) -> Result<Vec<u8>, canonical::CanonicalError> {
+    let files = bundle.sources().files().iter();
+    let files: BTreeMap<&str, Value> =
+        files.filter(|f| !f.kind.is_test()).map(|f| (f.path.as_str(), Value::from(&*f.text))).collect();
+    canonical::to_vec(&files)
+}

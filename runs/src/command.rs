@@ -1,0 +1,313 @@
+//! What people may do to a run, and when: commands become events, or are refused.
+
+use cku_base::{Digest, Principal, Timestamp, suggest};
+use cku_gates::{Approval, ApprovalDecision, Ballot, Decision, GateOutcome, Submitter, Verdict, Vote, VoterKind};
+use serde_json::Value;
+
+use crate::{
+    event::{Ending, Event, Healing, Label, Resumed, Strategy},
+    state::{Run, Status, StepStatus},
+};
+
+/// Something that a person, or an agent that votes, does to a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Approve or refuse a gate.
+    Consent {
+        /// The gate.
+        gate: String,
+        /// Yes or no.
+        decision: ApprovalDecision,
+        /// Why.
+        reason: String,
+        /// Until when it holds.
+        expires_at: Timestamp,
+        /// The subject that was looked at, where the caller says it.
+        subject: Option<Digest>,
+    },
+    /// Vote.
+    Vote {
+        /// In what part.
+        voter_kind: VoterKind,
+        /// What is said.
+        vote: Ballot,
+        /// How surely.
+        confidence: cku_base::BasisPoints,
+    },
+    /// Say what is done about the failure of a step.
+    Heal {
+        /// The step.
+        step: String,
+        /// What.
+        strategy: Strategy,
+        /// Why.
+        reason: String,
+    },
+    /// Let it go on.
+    Resume,
+    /// End it where it stands.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// Say what was found out later.
+    Label(Label),
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It ended.
+    #[error("the run has ended: {status}; {allowed}")]
+    Ended {
+        /// How.
+        status: &'static str,
+        /// What can still be done.
+        allowed: &'static str,
+    },
+    /// It did not end.
+    #[error("the run has not ended: it is {status}; what is found out later is said of ended runs")]
+    NotEnded {
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// Its steps run.
+    #[error("the run is running; approvals and votes are given before its steps begin")]
+    AlreadyRunning,
+    /// No gate was asked.
+    #[error("the gates have not been asked about this run; `cku run --resume` asks them")]
+    NotDecided,
+    /// There is no such gate.
+    #[error("there is no gate `{gate}` in this run's sequence: {known}{hint}")]
+    NoSuchGate {
+        /// What was named.
+        gate: String,
+        /// What there is.
+        known: String,
+        /// What was meant, perhaps.
+        hint: String,
+    },
+    /// The run is not what was looked at.
+    #[error("the run is not what you looked at: its subject is {is}, not {said}; look at it again with `cku runs show`")]
+    OtherSubject {
+        /// What was said.
+        said: Digest,
+        /// What it is.
+        is: Digest,
+    },
+    /// The same person decided the gate before.
+    #[error("`{who}` has {decided} the gate `{gate}` of this run already, at {at}; nobody decides twice")]
+    Twice {
+        /// Who.
+        who: String,
+        /// The gate.
+        gate: String,
+        /// What they said.
+        decided: &'static str,
+        /// When.
+        at: Timestamp,
+    },
+    /// It would hold until a time that has passed.
+    #[error("it would hold until {0}, which is not in the future")]
+    Expired(Timestamp),
+    /// There is no such step.
+    #[error("there is no step `{step}` in this run's plan: {known}{hint}")]
+    NoSuchStep {
+        /// What was named.
+        step: String,
+        /// What there is.
+        known: String,
+        /// What was meant, perhaps.
+        hint: String,
+    },
+    /// The step waits for nobody.
+    #[error("the step `{step}` waits for nobody: it is {status}")]
+    NothingToHeal {
+        /// Which.
+        step: String,
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// The policy alone asks for people.
+    #[error("`{0}` is what the policy says; say retry, skip, rollback or abort")]
+    NotForPeople(&'static str),
+    /// Nothing is there to undo or to go on with.
+    #[error("the undo of `{0}` failed; say retry, skip or abort")]
+    RollingBack(String),
+    /// It does not wait.
+    #[error("the run does not wait: it is {0}")]
+    NotWaiting(&'static str),
+}
+
+impl Run {
+    /// What a command comes to, or why it is refused.
+    pub fn decide(&self, by: &Submitter, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Consent { gate, decision, reason, expires_at, subject } => {
+                let binding = self.open_for_consent()?;
+                self.same_subject(*subject)?;
+                self.gate_of_sequence(gate)?;
+                if *expires_at <= now {
+                    return Err(Refusal::Expired(*expires_at));
+                }
+                self.not_twice(&by.principal, gate, binding, now)?;
+                Ok(vec![Event::Consented(Approval {
+                    approver: by.principal.clone(),
+                    gate: gate.clone(),
+                    decision: *decision,
+                    subject_digest: self.subject_digest(),
+                    bundle_revision: binding,
+                    reason: reason.clone(),
+                    time: now,
+                    expires_at: *expires_at,
+                })])
+            }
+            Command::Vote { voter_kind, vote, confidence } => {
+                self.open_for_consent()?;
+                Ok(vec![Event::Voted(Vote {
+                    voter: by.principal.clone(),
+                    voter_kind: *voter_kind,
+                    subject_digest: self.subject_digest(),
+                    vote: *vote,
+                    confidence: *confidence,
+                    time: now,
+                })])
+            }
+            Command::Heal { step, strategy, reason } => self.decide_healing(by, step, *strategy, reason),
+            Command::Resume => match self.status {
+                Status::Waiting(_) => Ok(vec![Event::Resumed(Resumed { by: by.clone() })]),
+                Status::Ended(_) => Err(self.has_ended("it cannot go on; submit its plan again")),
+                // Whoever carried it out went away without a word.
+                Status::Planned | Status::Running => Ok(vec![Event::Resumed(Resumed { by: by.clone() })]),
+            },
+            Command::Cancel { reason } => match self.status {
+                Status::Ended(_) => Err(self.has_ended("there is nothing to cancel")),
+                _ => Ok(vec![Event::Ended(self.end(Ending::Cancelled, reason.clone(), now))]),
+            },
+            Command::Label(label) => match self.status {
+                Status::Ended(_) => Ok(vec![Event::Labelled(label.clone())]),
+                status => Err(Refusal::NotEnded { status: status.as_str() }),
+            },
+        }
+    }
+
+    fn decide_healing(
+        &self,
+        by: &Submitter,
+        step: &str,
+        strategy: Strategy,
+        reason: &str,
+    ) -> Result<Vec<Event>, Refusal> {
+        if matches!(self.status, Status::Ended(_)) {
+            return Err(self.has_ended("there is nothing to heal"));
+        }
+        let Some(status) = self.status_of(step) else {
+            let known: Vec<&str> = self.plan_steps().map(|s| s.id.as_str()).collect();
+            let hint = hint(step, &known);
+            return Err(Refusal::NoSuchStep { step: step.to_owned(), known: known.join(", "), hint });
+        };
+        if !matches!(status, StepStatus::Alerted(_)) {
+            return Err(Refusal::NothingToHeal { step: step.to_owned(), status: status.as_str() });
+        }
+        match strategy {
+            Strategy::Alert => return Err(Refusal::NotForPeople("alert")),
+            Strategy::Rollback if self.rolling_back.is_some() => {
+                return Err(Refusal::RollingBack(step.to_owned()));
+            }
+            Strategy::Rollback | Strategy::Retry | Strategy::Skip | Strategy::Abort => {}
+        }
+        let (step, reason, by) = (step.to_owned(), reason.to_owned(), Some(by.clone()));
+        Ok(vec![Event::Healing(Healing { step, strategy, reason, not_before: None, by })])
+    }
+
+    /// Refuses approvals and votes that nothing would read; gives the policies they bind to.
+    fn open_for_consent(&self) -> Result<Digest, Refusal> {
+        match self.status {
+            Status::Ended(_) => return Err(self.has_ended("there is nothing to approve")),
+            Status::Running => return Err(Refusal::AlreadyRunning),
+            Status::Planned | Status::Waiting(_) if self.workspace.is_some() => {
+                return Err(Refusal::AlreadyRunning);
+            }
+            Status::Planned | Status::Waiting(_) => {}
+        }
+        self.decided.as_ref().map(|d| d.bundle_revision).ok_or(Refusal::NotDecided)
+    }
+
+    fn same_subject(&self, said: Option<Digest>) -> Result<(), Refusal> {
+        match said {
+            Some(said) if said != self.subject_digest() => {
+                Err(Refusal::OtherSubject { said, is: self.subject_digest() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn gate_of_sequence(&self, gate: &str) -> Result<(), Refusal> {
+        let gates = self.decided.as_ref().and_then(|d| d.decision.get("gates")).and_then(Value::as_array);
+        let known: Vec<&str> =
+            gates.into_iter().flatten().filter_map(|g| g.get("gate").and_then(Value::as_str)).collect();
+        if known.contains(&gate) {
+            return Ok(());
+        }
+        let hint = hint(gate, &known);
+        Err(Refusal::NoSuchGate { gate: crate::plan::shown(gate), known: known.join(", "), hint })
+    }
+
+    fn not_twice(
+        &self,
+        who: &Principal,
+        gate: &str,
+        revision: Digest,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let same = |a: &&Approval| {
+            (a.approver.kind, &a.approver.id) == (who.kind, &who.id)
+                && a.gate == gate
+                && a.subject_digest == self.subject_digest()
+                && a.bundle_revision == revision
+                && a.expires_at > now
+        };
+        match self.approvals.iter().find(same) {
+            None => Ok(()),
+            Some(first) => Err(Refusal::Twice {
+                who: who.to_string(),
+                gate: gate.to_owned(),
+                decided: match first.decision {
+                    ApprovalDecision::Approve => "approved",
+                    ApprovalDecision::Refuse => "refused",
+                },
+                at: first.time,
+            }),
+        }
+    }
+
+    fn has_ended(&self, allowed: &'static str) -> Refusal {
+        Refusal::Ended { status: self.status.as_str(), allowed }
+    }
+}
+
+impl StepStatus {
+    /// As it is shown.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Succeeded(_) => "succeeded",
+            Self::Failed(_) | Self::GivenUp(_) | Self::Alerted(_) => "failed",
+            Self::NotUndone(_) => "not undone",
+            Self::Retrying(_) => "retrying",
+            Self::Skipped => "skipped",
+            Self::Undoing => "undoing",
+            Self::Undone => "undone",
+        }
+    }
+}
+
+/// The gates of a decision that hold a run up.
+pub fn holding(decision: &Decision) -> impl Iterator<Item = &GateOutcome> {
+    decision.gates.iter().filter(|g| g.effective.is_some_and(|v| v != Verdict::Pass))
+}
+
+fn hint(text: &str, known: &[&str]) -> String {
+    suggest(text, known.iter().copied()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"))
+}

@@ -1,0 +1,425 @@
+//! What happens to a run: the entries of its stream in the journal.
+
+use std::collections::BTreeMap;
+
+use cku_base::{Digest, Principal, TenantPath, Timestamp};
+use cku_gates::{Approval, Submitter, Verdict, Vote};
+use cku_journal::{Entry, Kind};
+use cku_skills::{FailureClass, Report};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+/// The subject of a run's entries, which is the name of its stream.
+pub fn subject(run: &str) -> String {
+    format!("run:{run}")
+}
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Somebody wants it.
+    Submitted(Submitted),
+    /// The gates said something of it.
+    Decided(Decided),
+    /// Somebody approved or refused a gate.
+    Consented(Approval),
+    /// Somebody voted.
+    Voted(Vote),
+    /// Its steps begin.
+    Started(Started),
+    /// A step begins; durable before the step has any effect.
+    StepStarted(StepStarted),
+    /// A step ended, well or not.
+    StepFinished(StepFinished),
+    /// A step is left out.
+    StepSkipped(StepSkipped),
+    /// A step's undo begins; durable before it has any effect.
+    UndoStarted(UndoStarted),
+    /// A step's undo ended, well or not.
+    Undone(Undone),
+    /// What is done about a failure.
+    Healing(Healing),
+    /// Nothing more is done until a person acts.
+    Waiting(Waiting),
+    /// Somebody let it go on.
+    Resumed(Resumed),
+    /// It ended.
+    Ended(Ended),
+    /// Something was found out about it later.
+    Labelled(Label),
+}
+
+/// Somebody wants a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The mode it is for.
+    pub mode: String,
+    /// Who submitted it.
+    pub principal: Submitter,
+    /// When.
+    pub submitted_at: Timestamp,
+    /// The submission, a blob of the tenant.
+    pub submission: Digest,
+    /// What approvals and votes bind to.
+    pub subject_digest: Digest,
+    /// Who submitted each piece of evidence, by the digest of its canonical document.
+    pub evidence_by: BTreeMap<Digest, Principal>,
+    /// What it is for, in a sentence.
+    pub intent: String,
+}
+
+/// The gates said something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// What.
+    pub verdict: Verdict,
+    /// Under which policies.
+    pub bundle_revision: Digest,
+    /// About what.
+    pub subject_digest: Digest,
+    /// Over which input.
+    pub input_digest: Digest,
+    /// The input as stored, a blob of the tenant; another digest than the input's where it is masked.
+    pub input: Digest,
+    /// Whether the stored input decides as the whole one did.
+    pub replayable: bool,
+    /// The decision in full.
+    pub decision: Value,
+}
+
+/// The steps of a run begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Where its steps work.
+    pub workspace: String,
+    /// Whether commands are confined to it.
+    pub confined: bool,
+}
+
+/// A step begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStarted {
+    /// Which.
+    pub step: String,
+    /// What carries it out.
+    pub skill: String,
+    /// The how-manieth try, from 1.
+    pub attempt: u32,
+    /// The idempotency key that the skill is given.
+    pub key: String,
+}
+
+/// A step ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepFinished {
+    /// Which.
+    pub step: String,
+    /// The how-manieth try, from 1.
+    pub attempt: u32,
+    /// What went wrong; none if nothing did.
+    pub failure: Option<Failure>,
+    /// What the skill reports; none where it was not heard from again.
+    #[serde(default)]
+    pub report: Option<Report>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Of which kind it is.
+    pub class: FailureClass,
+    /// In words.
+    pub message: String,
+    /// What a command exited with.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The signal that ended a command.
+    #[serde(default)]
+    pub signal: Option<i32>,
+}
+
+/// A step is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSkipped {
+    /// Which.
+    pub step: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A step's undo begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoStarted {
+    /// Of which step.
+    pub step: String,
+    /// The idempotency key that the skill is given.
+    pub key: String,
+}
+
+/// A step's undo ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undone {
+    /// Of which step.
+    pub step: String,
+    /// What went wrong; none if nothing did.
+    pub failure: Option<Failure>,
+    /// What the skill reports.
+    #[serde(default)]
+    pub report: Option<Report>,
+}
+
+/// What can be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Try the step again.
+    Retry,
+    /// Go on without it.
+    Skip,
+    /// Undo the steps that succeeded, in reverse.
+    Rollback,
+    /// Wait for a person.
+    Alert,
+    /// End the run as it is; a person's choice alone.
+    Abort,
+}
+
+impl Strategy {
+    /// As entries and arguments write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::Rollback => "rollback",
+            Self::Alert => "alert",
+            Self::Abort => "abort",
+        }
+    }
+}
+
+/// What is done about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Healing {
+    /// Of which step.
+    pub step: String,
+    /// What.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
+    /// Before when it is not tried again.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+    /// Who chose it; the bundle's policy where nobody did.
+    #[serde(default)]
+    pub by: Option<Submitter>,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// For approvals or votes.
+    Gates,
+    /// For somebody to say what is to be done about a failure.
+    Person,
+    /// For the kill switch to be off.
+    KillSwitch,
+    /// For somebody to resume it.
+    Resume,
+}
+
+/// Nothing more is done for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What for.
+    pub waiting_for: WaitingFor,
+    /// In words.
+    pub reason: String,
+}
+
+/// Somebody let a run go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Who.
+    pub by: Submitter,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All steps succeeded.
+    Succeeded,
+    /// A step failed, and what was done stays done.
+    Failed,
+    /// Steps were left out.
+    Partial,
+    /// A step failed, and what was done is undone.
+    RolledBack,
+    /// Somebody ended it.
+    Cancelled,
+    /// A gate did not let it go ahead.
+    Rejected,
+}
+
+impl Ending {
+    /// As entries write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::RolledBack => "rolled_back",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// What the learner and the error budget count; none where nothing was carried out.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Succeeded => Some(Outcome::Success),
+            Self::Partial => Some(Outcome::Partial),
+            Self::Failed | Self::RolledBack => Some(Outcome::Failure),
+            Self::Cancelled | Self::Rejected => None,
+        }
+    }
+}
+
+/// What became of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All of it was done.
+    Success,
+    /// It was not done.
+    Failure,
+    /// Part of it was done.
+    Partial,
+}
+
+/// A run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// How.
+    pub status: Ending,
+    /// What became of the work.
+    pub outcome: Option<Outcome>,
+    /// Why, in words.
+    pub cause: String,
+    /// Tries of all steps together.
+    pub attempts: u32,
+    /// From submission to end, in milliseconds.
+    pub took_ms: u64,
+    /// Of these, waiting for people.
+    pub waited_ms: u64,
+}
+
+/// Something was found out about a run later, such as an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// What, in a word: `incident`, `revert`.
+    pub label: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// In words.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// An entry that does not hold what its kind promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} of {tenant} (`{kind}`) cannot be read: {why}; run `cku journal verify`")]
+pub struct UnreadableEntry {
+    /// Whose chain.
+    pub tenant: TenantPath,
+    /// Where in it.
+    pub seq: u64,
+    /// What it says it is.
+    pub kind: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Event {
+    /// The kind of its entry.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Submitted(_) => Kind::RunSubmitted,
+            Self::Decided(_) => Kind::DecisionMade,
+            Self::Consented(_) => Kind::ApprovalGiven,
+            Self::Voted(_) => Kind::VoteCast,
+            Self::Started(_) => Kind::RunStarted,
+            Self::StepStarted(_) => Kind::StepStarted,
+            Self::StepFinished(_) => Kind::StepFinished,
+            Self::StepSkipped(_) => Kind::StepSkipped,
+            Self::UndoStarted(_) => Kind::StepUndoStarted,
+            Self::Undone(_) => Kind::StepUndone,
+            Self::Healing(_) => Kind::HealingChosen,
+            Self::Waiting(_) => Kind::RunWaiting,
+            Self::Resumed(_) => Kind::RunResumed,
+            Self::Ended(_) => Kind::RunEnded,
+            Self::Labelled(_) => Kind::RunLabelled,
+        }
+    }
+
+    /// The members of its entry's body, beside actor and subject.
+    pub fn members(&self) -> Result<Map<String, Value>, serde_json::Error> {
+        let value = match self {
+            Self::Submitted(e) => serde_json::to_value(e),
+            Self::Decided(e) => serde_json::to_value(e),
+            Self::Consented(e) => serde_json::to_value(e),
+            Self::Voted(e) => serde_json::to_value(e),
+            Self::Started(e) => serde_json::to_value(e),
+            Self::StepStarted(e) => serde_json::to_value(e),
+            Self::StepFinished(e) => serde_json::to_value(e),
+            Self::StepSkipped(e) => serde_json::to_value(e),
+            Self::UndoStarted(e) => serde_json::to_value(e),
+            Self::Undone(e) => serde_json::to_value(e),
+            Self::Healing(e) => serde_json::to_value(e),
+            Self::Waiting(e) => serde_json::to_value(e),
+            Self::Resumed(e) => serde_json::to_value(e),
+            Self::Ended(e) => serde_json::to_value(e),
+            Self::Labelled(e) => serde_json::to_value(e),
+        }?;
+        match value {
+            Value::Object(members) => Ok(members),
+            _ => Ok(Map::new()),
+        }
+    }
+
+    /// Reads the entry of a run's stream; none for kinds that say nothing of a run's course.
+    pub fn of(entry: &Entry) -> Result<Option<Self>, UnreadableEntry> {
+        let read = match entry.kind() {
+            Kind::RunSubmitted => body(entry).map(Self::Submitted),
+            Kind::DecisionMade => body(entry).map(Self::Decided),
+            Kind::ApprovalGiven => body(entry).map(Self::Consented),
+            Kind::VoteCast => body(entry).map(Self::Voted),
+            Kind::RunStarted => body(entry).map(Self::Started),
+            Kind::StepStarted => body(entry).map(Self::StepStarted),
+            Kind::StepFinished => body(entry).map(Self::StepFinished),
+            Kind::StepSkipped => body(entry).map(Self::StepSkipped),
+            Kind::StepUndoStarted => body(entry).map(Self::UndoStarted),
+            Kind::StepUndone => body(entry).map(Self::Undone),
+            Kind::HealingChosen => body(entry).map(Self::Healing),
+            Kind::RunWaiting => body(entry).map(Self::Waiting),
+            Kind::RunResumed => body(entry).map(Self::Resumed),
+            Kind::RunEnded => body(entry).map(Self::Ended),
+            Kind::RunLabelled => body(entry).map(Self::Labelled),
+            _ => return Ok(None),
+        };
+        read.map(Some)
+    }
+}
+
+/// Reads the body of an entry; one that was erased cannot be read.
+pub(crate) fn body<T: DeserializeOwned>(entry: &Entry) -> Result<T, UnreadableEntry> {
+    let unreadable = |why: String| UnreadableEntry {
+        tenant: entry.header.tenant.clone(),
+        seq: entry.header.seq,
+        kind: entry.header.kind.to_string(),
+        why,
+    };
+    let body = entry.body.as_ref().ok_or_else(|| unreadable("its body was erased".to_owned()))?;
+    serde_json::from_value(Value::Object(body.value.clone())).map_err(|e| unreadable(e.to_string()))
+}

@@ -1,0 +1,120 @@
+//! Asking the gates about a run, and keeping what they said.
+
+use cku_base::{Digest, Timestamp, canonical};
+use cku_engine::Worker;
+use cku_gates::{Decision, DecisionInput, Undecidable, Verdict, decide};
+use cku_journal::Journal;
+use serde_json::Value;
+
+use crate::{
+    command::holding,
+    event::{Decided, Ending, Event, Waiting, WaitingFor},
+    input::{self, Chains},
+    mask::mask,
+    state::Run,
+    store::{self, Actor, StoreError},
+};
+
+/// Why there is no decision about a run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatingError {
+    /// The gates could not decide.
+    #[error(transparent)]
+    Undecidable(#[from] Undecidable),
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A decision about a run that is in the journal.
+#[derive(Debug)]
+pub struct Gated {
+    /// The run after it.
+    pub run: Run,
+    /// What the gates said.
+    pub decision: Decision,
+    /// Over what.
+    pub input: DecisionInput,
+}
+
+/// Asks the gates about a run; the answer is durable before this returns.
+///
+/// PASS leaves the run ready to start, PAUSE lets it wait, REJECT ends it.
+pub fn gate(
+    journal: &Journal,
+    chains: &Chains,
+    worker: &mut Worker,
+    run: Run,
+    now: Timestamp,
+) -> Result<Gated, GatingError> {
+    let bundle = worker.bundle().clone();
+    let input = input::build(journal, chains, &bundle, &run, now)?;
+    let decision = decide(worker, &input, false)?;
+    let kept = Kept::of(&input, &decision, &bundle.manifest().mask, worker)?;
+    let decided = Decided {
+        verdict: decision.verdict,
+        bundle_revision: decision.bundle_revision,
+        subject_digest: decision.subject_digest,
+        input_digest: decision.input_digest,
+        input: Digest::of(&kept.bytes),
+        replayable: kept.replayable,
+        decision: serde_json::to_value(&decision).map_err(StoreError::from)?,
+    };
+    let mut events = vec![Event::Decided(decided)];
+    match decision.verdict {
+        Verdict::Pass => {}
+        Verdict::Pause => events.push(Event::Waiting(Waiting {
+            waiting_for: WaitingFor::Gates,
+            reason: format!("waits at {}", gates_of(&decision)),
+        })),
+        Verdict::Reject => {
+            let cause = match decision.reasons.first() {
+                Some(reason) => reason.message.clone(),
+                None => format!("rejected at {}", gates_of(&decision)),
+            };
+            events.push(Event::Ended(run.end(Ending::Rejected, cause, now)));
+        }
+    }
+    let blobs = vec![(run.tenant.clone(), kept.bytes)];
+    let run = store::add(journal, run, &Actor::Cku, events, blobs, None)?;
+    Ok(Gated { run, decision, input })
+}
+
+fn gates_of(decision: &Decision) -> String {
+    let gates = holding(decision).filter(|g| g.effective == Some(decision.verdict));
+    gates.map(|g| format!("`{}`", g.gate)).collect::<Vec<_>>().join(", ")
+}
+
+/// An input as it is kept.
+struct Kept {
+    bytes: Vec<u8>,
+    replayable: bool,
+}
+
+impl Kept {
+    /// Masks what the bundle wants masked, and sees whether that would have been decided the same.
+    fn of(
+        input: &DecisionInput,
+        decision: &Decision,
+        paths: &[String],
+        worker: &mut Worker,
+    ) -> Result<Self, StoreError> {
+        let whole = canonical::to_vec(input)?;
+        if paths.is_empty() {
+            return Ok(Self { bytes: whole, replayable: true });
+        }
+        let mut document: Value = serde_json::from_slice(&whole)?;
+        if !mask(&mut document, paths) {
+            return Ok(Self { bytes: whole, replayable: true });
+        }
+        let replayable = DecisionInput::read(&document).is_ok_and(|(masked, _)| {
+            decide(worker, &masked, false).is_ok_and(|again| same(&again, decision))
+        });
+        Ok(Self { bytes: canonical::to_vec(&document)?, replayable })
+    }
+}
+
+/// Whether two decisions say the same for the same reasons, over inputs that may differ.
+fn same(a: &Decision, b: &Decision) -> bool {
+    (a.verdict, &a.reasons, &a.gates) == (b.verdict, &b.reasons, &b.gates)
+}

@@ -1,0 +1,67 @@
+//! A run: its plan, what the gates say of it, its steps, its outcome.
+//!
+//! A [`PlanFile`] is what a person writes. [`submit`] puts a run into the journal, [`gate`] asks the
+//! gates about it and keeps what they say, [`act`] lets people approve, vote, resume and cancel, and
+//! [`execute`] carries out its steps. The state of a run, [`Run`], is computed from the entries of its
+//! stream: [`Run::decide`] says what a command comes to, [`Run::next`] what is to be done, and both are
+//! pure. Every transition is durable before its effect begins, and again after it.
+//!
+//! ```
+//! use cku_runs::PlanFile;
+//! use cku_base::document::Limits;
+//!
+//! let plan = br#"
+//! intent: Say hello and write it down
+//! steps:
+//!   - { id: say, skill: command, with: { argv: [echo, hello] }, effects: false }
+//!   - { id: note, skill: file, with: { op: write, path: note.txt, text: hello }, needs: [say] }
+//! "#;
+//! let plan = PlanFile::read("plan.yaml", plan, Limits::default()).unwrap();
+//! let steps = &plan.submission.plan.unwrap().steps;
+//! assert!(steps[1].reversible, "what `file` writes can be undone");
+//! ```
+
+mod acts;
+mod bundles;
+mod command;
+mod event;
+mod execution;
+mod founding;
+mod gating;
+mod graph;
+mod healing;
+mod input;
+mod mask;
+mod next;
+mod office;
+mod permission;
+mod plan;
+mod projection;
+mod state;
+mod store;
+mod submit;
+
+pub use acts::{ActError, act, change_role, revoke_key, set_kill_switch, trust_key};
+pub use bundles::{BundleError, activate, active, active_revision, genesis, load as load_bundle};
+pub use command::{Command, Refusal, holding};
+pub use event::{
+    Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Started, StepFinished,
+    StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, UnreadableEntry, Waiting, WaitingFor,
+    subject,
+};
+pub use execution::{Execution, ExecutionError, Progress, execute};
+pub use founding::{FoundingError, found, trusted_keys};
+pub use gating::{Gated, GatingError, gate};
+pub use healing::backoff;
+pub use input::{Chains, build as build_input, kill_switch, role_grants};
+pub use mask::{MASKED, mask};
+pub use next::{CIRCUIT, Next, RETRIES, SIDE_BY_SIDE};
+pub use office::{
+    AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,
+    KillSwitch, RoleChange,
+};
+pub use plan::{PlanFile, check as check_plan};
+pub use projection::{Projections, RunRow};
+pub use state::{Run, Status, StepState, StepStatus};
+pub use store::{StoreError, find, list, load, run_id};
+pub use submit::{Request, submit};

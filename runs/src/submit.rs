@@ -1,0 +1,53 @@
+//! Submitting a run.
+
+use std::collections::BTreeMap;
+
+use cku_base::{Digest, Principal, TenantPath, Timestamp};
+use cku_gates::{DecisionInput, RunSubmission, Submitter};
+use cku_journal::Journal;
+
+use crate::{
+    event::Submitted,
+    state::Run,
+    store::{self, StoreError},
+};
+
+/// A run that somebody wants.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The name it is given; see [`run_id`](crate::run_id).
+    pub id: String,
+    /// The tenant it is for.
+    pub tenant: TenantPath,
+    /// The mode it is for.
+    pub mode: String,
+    /// Who wants it.
+    pub by: Submitter,
+    /// What is wanted.
+    pub submission: RunSubmission,
+    /// When.
+    pub time: Timestamp,
+    /// The same again gives the first run, not a second one.
+    pub idempotency_key: Option<String>,
+}
+
+/// Puts a run into the journal; nothing is decided yet.
+///
+/// Whoever submits the run submitted the evidence in it.
+pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
+    let Request { id, tenant, mode, by, submission, time, idempotency_key } = request;
+    let mut evidence_by: BTreeMap<Digest, Principal> = BTreeMap::new();
+    for document in &submission.evidence {
+        evidence_by.insert(document.document_digest()?, by.principal.clone());
+    }
+    let submitted = Submitted {
+        subject_digest: DecisionInput::subject_of(&submission, &by.principal, &tenant, &mode)?,
+        submission: Digest::of_canonical(&submission)?,
+        intent: submission.intent.clone(),
+        submitted_at: time,
+        principal: by,
+        evidence_by,
+        mode,
+    };
+    store::begin(journal, (&tenant, &id), submitted, submission, idempotency_key)
+}
