@@ -11,7 +11,7 @@ use cku_base::{
     diagnostic::{Diagnostic, Place},
     document::{self, Limits},
 };
-use cku_engine::Bundle;
+use cku_engine::{Bundle, Sources};
 use serde_json::Value;
 
 use crate::{
@@ -39,6 +39,21 @@ pub(crate) fn bundle(dir: &Path, format: Format) -> Result<Arc<Bundle>, Exit> {
     }
 }
 
+/// The baseline bundle, as it was when cku was built.
+static BASELINE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/baseline.rs"));
+
+/// Loads the bundle in a folder, or the baseline that is built into cku.
+pub(crate) fn bundle_or_baseline(dir: Option<&Path>) -> Result<Arc<Bundle>, Exit> {
+    let Some(dir) = dir else {
+        let sources = Sources::from_files(BASELINE.iter().map(|(path, text)| (*path, *text)));
+        return Bundle::from_sources(sources).map(Arc::new).map_err(|error| {
+            diagnostics::show(&error.diagnostics);
+            Exit::Internal
+        });
+    };
+    bundle(dir, Format::Pretty)
+}
+
 /// Refuses what is no folder; `wanted` says what to name instead.
 pub(crate) fn folder(dir: &Path, wanted: &str) -> Result<(), Exit> {
     if dir.is_dir() {
@@ -51,12 +66,20 @@ pub(crate) fn folder(dir: &Path, wanted: &str) -> Result<(), Exit> {
 /// Reads a JSON or YAML document; what is wrong with it has been shown when this is an error.
 pub(crate) fn document(path: &Path, limits: Limits) -> Result<Value, Exit> {
     let name = path.display().to_string();
-    // Read no further than to see that it is too large.
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes));
-    let bytes = read.map(|_| bytes).map_err(|error| unreadable("file", &name, &error));
-    bytes.and_then(|bytes| document::read(&name, &bytes, limits)).map_err(|problem| {
+    let bytes = bytes(path, limits.bytes)?;
+    document::read(&name, &bytes, limits).map_err(|problem| {
         diagnostics::show(&[problem]);
+        Exit::Usage
+    })
+}
+
+/// Reads a file no further than to see that it is too large; that it cannot be read has been shown when
+/// this is an error.
+pub(crate) fn bytes(path: &Path, limit: usize) -> Result<Vec<u8>, Exit> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| {
+        diagnostics::show(&[unreadable("file", &path.display().to_string(), &error)]);
         Exit::Usage
     })
 }

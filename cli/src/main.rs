@@ -1,10 +1,11 @@
-//! `cku`: decides whether a piece of work may go ahead.
+//! `cku`: decides whether a piece of work may go ahead, and carries it out.
 //!
 //! Results go to standard output, diagnostics to standard error; the exit code is one of
 //! [`exit::Exit`]. Each command is a file in [`commands`].
 
 mod commands;
 mod exit;
+mod journal;
 mod load;
 mod output;
 mod render;
@@ -13,12 +14,14 @@ mod spans;
 use std::any::Any;
 
 use clap::{Parser, Subcommand};
+use cku_gates::ApprovalDecision;
 use exit::Exit;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Decides whether a piece of work may go ahead, from policies in Rego, Cedar and gate files.
+/// Decides whether a piece of work may go ahead, from policies in Rego, Cedar and gate files, carries it
+/// out, and records everything in a journal.
 #[derive(Parser)]
 #[command(name = "cku", version, max_term_width = 100)]
 struct Cli {
@@ -32,11 +35,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(commands::run::Args),
+    Runs(commands::runs::Args),
+    Approve(commands::acts::ConsentArgs),
+    /// Refuse a gate of a run: nothing lifts that.
+    Refuse(commands::acts::ConsentArgs),
+    Vote(commands::acts::VoteArgs),
+    Heal(commands::acts::HealArgs),
+    Cancel(commands::acts::CancelArgs),
+    Outcome(commands::acts::OutcomeArgs),
+    Killswitch(commands::killswitch::Args),
+    Init(commands::init::Args),
+    Auth(commands::auth::Args),
+    Role(commands::role::Args),
+    Journal(commands::journal::Args),
     Eval(commands::eval::Args),
     Test(commands::test::Args),
     Collect(commands::collect::Args),
     Compile(commands::compile::Args),
     Check(commands::check::Args),
+    /// Supervises a command of a step; cku starts it itself.
+    #[command(name = commands::run::SUPERVISE, hide = true)]
+    Supervise,
 }
 
 /// Policies evaluate recursively, on the stack of the thread that asks. How large the main thread's
@@ -45,16 +65,33 @@ const STACK: usize = 64 << 20;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Supervise) {
+        return cku_skills::supervise();
+    }
     if cli.verbose {
         spans::show();
     }
     quieten_panics();
     guarded(|| match cli.command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Runs(args) => commands::runs::run(&args),
+        Command::Approve(args) => commands::acts::consent(&args, ApprovalDecision::Approve),
+        Command::Refuse(args) => commands::acts::consent(&args, ApprovalDecision::Refuse),
+        Command::Vote(args) => commands::acts::vote(&args),
+        Command::Heal(args) => commands::acts::heal(&args),
+        Command::Cancel(args) => commands::acts::cancel(&args),
+        Command::Outcome(args) => commands::acts::outcome(&args),
+        Command::Killswitch(args) => commands::killswitch::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Auth(args) => commands::auth::run(&args),
+        Command::Role(args) => commands::role::run(&args),
+        Command::Journal(args) => commands::journal::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Collect(args) => commands::collect::run(&args),
         Command::Compile(args) => commands::compile::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Supervise => Err(Exit::Internal),
     })
     .into()
 }

@@ -92,7 +92,7 @@ fn try_to_act(
     let (action, resource) = asked_for(command, &run);
     allowed(journal, worker, by, (action, &resource), &run.submitted.mode)?;
     let events = run.decide(by, command, now)?;
-    Ok(store::add(journal, run, &Actor::Person(by), events, Vec::new(), None)?)
+    Ok(store::add(journal, run, &Actor::Person(by), events, Vec::new())?)
 }
 
 /// What a command asks of the access policies.

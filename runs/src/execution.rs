@@ -312,7 +312,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
         if events.is_empty() {
             return Ok(run);
         }
-        let recorded = store::add(self.execution.journal, run, &Actor::Cku, events.clone(), Vec::new(), None)?;
+        let recorded = store::add(self.execution.journal, run, &Actor::Cku, events.clone(), Vec::new())?;
         self.facts.clear();
         for event in &events {
             (self.execution.watch)(Progress::Event(&recorded, event));

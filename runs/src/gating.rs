@@ -76,7 +76,7 @@ pub fn gate(
         }
     }
     let blobs = vec![(run.tenant.clone(), kept.bytes)];
-    let run = store::add(journal, run, &Actor::Cku, events, blobs, None)?;
+    let run = store::add(journal, run, &Actor::Cku, events, blobs)?;
     Ok(Gated { run, decision, input })
 }
 

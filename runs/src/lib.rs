@@ -32,6 +32,7 @@ mod graph;
 mod healing;
 mod input;
 mod mask;
+mod missing;
 mod next;
 mod office;
 mod permission;
@@ -55,6 +56,7 @@ pub use gating::{Gated, GatingError, gate};
 pub use healing::backoff;
 pub use input::{Chains, build as build_input, kill_switch, role_grants};
 pub use mask::{MASKED, mask};
+pub use missing::{Missing, missing};
 pub use next::{CIRCUIT, Next, RETRIES, SIDE_BY_SIDE};
 pub use office::{
     AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,

@@ -125,12 +125,11 @@ pub(crate) fn begin(
     (tenant, id): (&TenantPath, &str),
     submitted: Submitted,
     submission: RunSubmission,
-    key: Option<String>,
 ) -> Result<Run, StoreError> {
     let by = submitted.principal.clone();
     let blob = (tenant.clone(), canonical::to_vec(&submission)?);
     let run = Run::new(id.to_owned(), tenant.clone(), submitted.clone(), submission);
-    add(journal, run, &Actor::Person(&by), vec![Event::Submitted(submitted)], vec![blob], key)
+    add(journal, run, &Actor::Person(&by), vec![Event::Submitted(submitted)], vec![blob])
 }
 
 /// Who adds to a run.
@@ -150,7 +149,6 @@ pub(crate) fn add(
     actor: &Actor<'_>,
     events: Vec<Event>,
     blobs: Vec<(TenantPath, Vec<u8>)>,
-    key: Option<String>,
 ) -> Result<Run, StoreError> {
     let subject = subject(&run.id);
     let actor = match actor {
@@ -163,7 +161,7 @@ pub(crate) fn add(
         drafts.push(Draft { tenant: run.tenant.clone(), kind: event.kind(), body });
     }
     let guard = Some(Guard { tenant: run.tenant.clone(), subject, after: run.seq });
-    let appended = journal.append(Command { drafts, key, guard, blobs })?;
+    let appended = journal.append(Command { drafts, key: None, guard, blobs })?;
     Ok(events
         .iter()
         .zip(&appended.entries)

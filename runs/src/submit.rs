@@ -27,15 +27,13 @@ pub struct Request {
     pub submission: RunSubmission,
     /// When.
     pub time: Timestamp,
-    /// The same again gives the first run, not a second one.
-    pub idempotency_key: Option<String>,
 }
 
 /// Puts a run into the journal; nothing is decided yet.
 ///
 /// Whoever submits the run submitted the evidence in it.
 pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
-    let Request { id, tenant, mode, by, submission, time, idempotency_key } = request;
+    let Request { id, tenant, mode, by, submission, time } = request;
     let mut evidence_by: BTreeMap<Digest, Principal> = BTreeMap::new();
     for document in &submission.evidence {
         evidence_by.insert(document.document_digest()?, by.principal.clone());
@@ -49,5 +47,5 @@ pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
         evidence_by,
         mode,
     };
-    store::begin(journal, (&tenant, &id), submitted, submission, idempotency_key)
+    store::begin(journal, (&tenant, &id), submitted, submission)
 }

@@ -45,9 +45,19 @@ struct Report {
 
 /// Finds, reads and writes; one report that cannot be used is an error for all.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
-    load::folder(&args.dir, "a folder with reports")?;
+    let document = collect(&args.dir)?;
+    write(&document, args.output.as_deref())
+}
+
+/// The evidence in a folder; one report that cannot be used is an error for all.
+pub(crate) fn evidence(dir: &Path) -> Result<Vec<Evidence>, Exit> {
+    collect(dir).map(|document| document.evidence)
+}
+
+fn collect(dir: &Path) -> Result<Document, Exit> {
+    load::folder(dir, "a folder with reports")?;
     let mut found = Found::default();
-    found.look_in(&args.dir, Path::new(""), 0);
+    found.look_in(dir, Path::new(""), 0);
     for note in &found.notes {
         output::note(format_args!("note: {note}\n"));
     }
@@ -56,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     found.files.sort();
     for relative in found.files {
         let path = relative.display().to_string();
-        match read(&args.dir.join(&relative), &path) {
+        match read(&dir.join(&relative), &path) {
             Ok(Some((format, read))) => {
                 let digests = read.iter().map(|e| e.digest).collect();
                 document.reports.push(Report { path, format, digests });
@@ -71,17 +81,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         }
     }
     if !problems.is_empty() {
-        diagnostics::show(&diagnostics::below(&problems, &args.dir));
+        diagnostics::show(&diagnostics::below(&problems, dir));
         return Err(Exit::Usage);
     }
     if document.reports.is_empty() {
         output::problem(format_args!(
             "no reports in `{}`; cku knows LCOV, Cobertura, SARIF, JUnit and `git diff --numstat -z`",
-            args.dir.display()
+            dir.display()
         ));
         return Err(Exit::Usage);
     }
-    write(&document, args.output.as_deref())
+    Ok(document)
 }
 
 fn write(document: &Document, to: Option<&Path>) -> Result<Exit, Exit> {

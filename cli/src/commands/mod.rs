@@ -1,7 +1,15 @@
 //! One file a command.
 
+pub(crate) mod acts;
+pub(crate) mod auth;
 pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod compile;
 pub(crate) mod eval;
+pub(crate) mod init;
+pub(crate) mod journal;
+pub(crate) mod killswitch;
+pub(crate) mod role;
+pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod test;

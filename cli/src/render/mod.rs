@@ -2,6 +2,8 @@
 
 pub(crate) mod decision;
 pub(crate) mod diagnostics;
+pub(crate) mod problems;
+pub(crate) mod run;
 pub(crate) mod style;
 pub(crate) mod tests;
 

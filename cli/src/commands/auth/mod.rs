@@ -1,0 +1,265 @@
+//! `cku auth`: keys and tokens of a small installation.
+
+pub(crate) mod keys;
+
+use std::path::PathBuf;
+
+use cku_auth::{Claims, PublicKey, TrustedKey};
+use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath};
+use cku_runs::{KeyRevoked, KeyTrusted};
+
+use crate::{
+    exit::Exit,
+    journal::{self, JournalArg, TokenArg},
+    load, output,
+    render::{foreign, style},
+};
+
+/// Keys and tokens: who people are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a key to sign tokens with.
+    Keygen {
+        /// Where it is written, for its owner alone.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Sign a token.
+    Token(TokenArgs),
+    /// Say who a token is from, if the journal trusts it.
+    Whoami {
+        #[command(flatten)]
+        journal: JournalArg,
+        #[command(flatten)]
+        token: TokenArg,
+    },
+    /// List the keys that the journal trusts.
+    Keys {
+        #[command(flatten)]
+        journal: JournalArg,
+    },
+    /// Trust a key from now on (an administrator of the root tenant).
+    Trust(TrustArgs),
+    /// Trust a key no longer: all its tokens are refused at once.
+    Revoke {
+        /// The id of the key, as `cku auth keys` shows it.
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        journal: JournalArg,
+        #[command(flatten)]
+        token: TokenArg,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct TokenArgs {
+    /// The key to sign with.
+    #[arg(long, value_name = "FILE", default_value = "issuer.pem")]
+    key: PathBuf,
+    /// Whom it names, like `rhea@acme.example`.
+    #[arg(long, value_name = "SUBJECT")]
+    sub: PrincipalId,
+    /// What sort of principal that is.
+    #[arg(long, value_enum, default_value = "user")]
+    kind: Kind,
+    /// Where they are at home, like `acme`.
+    #[arg(long, value_name = "TENANT")]
+    tenant: TenantPath,
+    /// How long it holds, like `15m` or `8h`; at most 24h.
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    ttl: String,
+    /// Who signs it; without it, the issuer of this key in the journal.
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Whom it is meant for.
+    #[arg(long, value_name = "AUDIENCE", default_value = "cku")]
+    audience: String,
+    #[command(flatten)]
+    journal: JournalArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct TrustArgs {
+    /// The public key, a JWK in JSON.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Who signs with it.
+    #[arg(long, value_name = "ISSUER")]
+    issuer: String,
+    /// It speaks for principals at home here and below.
+    #[arg(long, value_name = "TENANT")]
+    tenant: TenantPath,
+    /// It speaks for principals of these kinds.
+    #[arg(long, value_enum, value_delimiter = ',', required = true)]
+    kinds: Vec<Kind>,
+    #[command(flatten)]
+    journal: JournalArg,
+    #[command(flatten)]
+    token: TokenArg,
+}
+
+/// What sort of principal.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A person.
+    User,
+    /// A machine, such as a CI job.
+    #[value(name = "service_account", alias = "service-account")]
+    ServiceAccount,
+    /// A coding agent.
+    Agent,
+}
+
+impl From<Kind> for PrincipalKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::User => Self::User,
+            Kind::ServiceAccount => Self::ServiceAccount,
+            Kind::Agent => Self::Agent,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    match &args.command {
+        Command::Keygen { file } => keygen(file),
+        Command::Token(args) => token(args),
+        Command::Whoami { journal, token } => whoami(journal, token),
+        Command::Keys { journal } => list(journal),
+        Command::Trust(args) => trust(args),
+        Command::Revoke { key, reason, journal, token } => revoke(key, reason, journal, token),
+    }
+}
+
+fn keygen(file: &std::path::Path) -> Result<Exit, Exit> {
+    let key = keys::make(file)?;
+    output::json(&key.public_key())?;
+    output::note(format_args!(
+        "{}\n  key  {}\n  whoever has this file can sign tokens; the line above is public\n",
+        file.display(),
+        key.public_key().id()
+    ));
+    Ok(Exit::Pass)
+}
+
+fn token(args: &TokenArgs) -> Result<Exit, Exit> {
+    let key = keys::load(&args.key)?;
+    let ttl = cku_skills::parse_duration(&args.ttl);
+    let ttl = ttl.filter(|ttl| (1..=86_400).contains(&ttl.as_secs())).ok_or_else(|| {
+        journal::refuse(&format!("--ttl `{}` is no span up to 24h; write one like `15m`", foreign(&args.ttl)))
+    })?;
+    let issuer = match &args.issuer {
+        Some(issuer) => issuer.clone(),
+        None => issuer_of(&key, &args.journal)?,
+    };
+    let now = journal::now();
+    let expires_at = now.after(ttl).ok_or(Exit::Usage)?;
+    let principal = Principal { kind: args.kind.into(), id: args.sub.clone(), tenant: args.tenant.clone() };
+    let claims =
+        Claims { issuer, audience: args.audience.clone(), principal, issued_at: now, expires_at, token_id: None };
+    output::result(format_args!("{}\n", key.token(&claims)))?;
+    Ok(Exit::Pass)
+}
+
+/// Who signs with this key, as the journal knows.
+fn issuer_of(key: &cku_auth::SigningKey, journal: &JournalArg) -> Result<String, Exit> {
+    let journal = journal.open_to_read()?;
+    let id = key.public_key().id();
+    let trust = journal::trust(&journal, &journal::genesis(&journal)?)?;
+    let issuer = trust.keys().iter().find(|k| k.id == id).map(|k| k.issuer.clone());
+    issuer.ok_or_else(|| {
+        journal::refuse(&format!("the journal does not know the key {id}; give --issuer, or another --key"))
+    })
+}
+
+fn whoami(journal: &JournalArg, token: &TokenArg) -> Result<Exit, Exit> {
+    let journal = journal.open_to_read()?;
+    let genesis = journal::genesis(&journal)?;
+    let who = token.submitter(&journal, &genesis)?;
+    let dim = style::DIM;
+    let mut text = format!("{} at home in {}", who.principal, who.principal.tenant);
+    match &who.token {
+        Some(token) => text.push_str(&format!(
+            "\n{dim}by {}, until {}{dim:#}",
+            foreign(&token.issuer),
+            token.expires_at
+        )),
+        None => text.push_str(&format!("\n{dim}local, single-user{dim:#}")),
+    }
+    let grants = cku_runs::role_grants(&journal, &who.principal.tenant).map_err(|e| journal::failed(&e))?;
+    for grant in grants.iter().filter(|grant| grant.principal == who.principal) {
+        text.push_str(&format!("\n  {} in {}", grant.role, grant.tenant));
+    }
+    output::result(format_args!("{text}\n"))?;
+    Ok(Exit::Pass)
+}
+
+fn list(journal: &JournalArg) -> Result<Exit, Exit> {
+    let journal = journal.open_to_read()?;
+    let trust = journal::trust(&journal, &journal::genesis(&journal)?)?;
+    let dim = style::DIM;
+    for key in trust.keys() {
+        let kinds: Vec<_> = key.kinds.iter().map(|k| k.as_str()).collect();
+        let revoked = key.revoked_at.map_or_else(String::new, |at| format!("  revoked {at}"));
+        output::result(format_args!(
+            "{}  {}  {dim}{} {} in {}{revoked}{dim:#}\n",
+            key.id,
+            foreign(&key.issuer),
+            key.public_key.algorithm().as_str(),
+            kinds.join(", "),
+            key.tenant
+        ))?;
+    }
+    Ok(Exit::Pass)
+}
+
+fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
+    let document = load::document(&args.file, cku_base::document::Limits { bytes: 64 << 10, depth: 8 })?;
+    let public: PublicKey = serde_json::from_value(document).map_err(|error| {
+        journal::refuse(&format!("`{}` is no public key as a JWK: {error}", args.file.display()))
+    })?;
+    let journal = args.journal.open()?;
+    let genesis = journal::genesis(&journal)?;
+    let by = args.token.submitter(&journal, &genesis)?;
+    let kinds = args.kinds.iter().map(|kind| PrincipalKind::from(*kind));
+    let key = TrustedKey::new(public, args.issuer.clone(), args.tenant.clone(), kinds);
+    // Whether it can be trusted beside the others, before it is.
+    let known = journal::trust(&journal, &genesis)?;
+    let all = known.keys().iter().cloned().chain([key.clone()]).collect();
+    cku_auth::Trust::new(all, &genesis.audience).map_err(|e| journal::refuse(&e.to_string()))?;
+    let id = key.id.to_string();
+    let key = serde_json::to_value(&key).map_err(|e| journal::failed(&e))?;
+    let mut worker = journal::active_worker(&journal)?;
+    let trusted = KeyTrusted { key, id: id.clone() };
+    cku_runs::trust_key(&journal, &mut worker, &by, &trusted).map_err(|e| super::acts::refused(&e))?;
+    output::result(format_args!("{id} is trusted\n"))?;
+    Ok(Exit::Pass)
+}
+
+fn revoke(id: &str, reason: &str, journal: &JournalArg, token: &TokenArg) -> Result<Exit, Exit> {
+    let journal = journal.open()?;
+    let genesis = journal::genesis(&journal)?;
+    let by = token.submitter(&journal, &genesis)?;
+    let trust = journal::trust(&journal, &genesis)?;
+    if !trust.keys().iter().any(|key| key.id.as_str() == id) {
+        return Err(journal::refuse(&format!(
+            "there is no key `{}` in this journal; `cku auth keys` lists them",
+            foreign(id)
+        )));
+    }
+    let mut worker = journal::active_worker(&journal)?;
+    let revoked = KeyRevoked { id: id.to_owned(), revoked_at: journal::now(), reason: reason.to_owned() };
+    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).map_err(|e| super::acts::refused(&e))?;
+    output::result(format_args!("{id} is revoked: its tokens are refused from now on\n"))?;
+    Ok(Exit::Pass)
+}

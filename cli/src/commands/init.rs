@@ -1,0 +1,158 @@
+//! `cku init`: the first entry of a journal, made once.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cku_base::{PrincipalId, PrincipalKind, TenantPath};
+use cku_gates::{Authentication, Submitter};
+use cku_journal::Journal;
+use cku_runs::{Admin, Control, Floor, Genesis};
+use std::collections::BTreeMap;
+
+use super::auth::keys;
+use crate::{
+    exit::Exit,
+    journal::{self, JournalArg},
+    load, output,
+    render::style,
+};
+
+/// Make a journal: who may do everything at first, which keys are trusted, which policies are active.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    journal: JournalArg,
+
+    /// Who may do everything at first, as tokens name them, like `dana@acme.example`.
+    #[arg(long, value_name = "SUBJECT")]
+    admin: PrincipalId,
+
+    /// Who signs the tokens, like `https://id.acme.example`; the policies name the issuers they trust.
+    #[arg(long, value_name = "ISSUER")]
+    issuer: String,
+
+    /// What tokens must be meant for.
+    #[arg(long, value_name = "AUDIENCE", default_value = "cku")]
+    audience: String,
+
+    /// The issuer's key: made if there is none; keep it where only the issuer can read it.
+    #[arg(long, value_name = "FILE", default_value = "issuer.pem")]
+    key: PathBuf,
+
+    /// The folder of the bundle; without it, the baseline that is built into cku.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+
+    /// How bundles become active: what the folder holds, or by change control alone.
+    #[arg(long, value_enum, default_value = "files")]
+    control: ControlArg,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ControlArg {
+    /// What the folder holds is active once it loads.
+    Files,
+    /// Only change control activates.
+    Managed,
+}
+
+/// Makes the journal; nothing is left behind when it cannot be made.
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    let path = args.journal.path()?;
+    if args.issuer.trim().is_empty() {
+        return Err(journal::refuse("--issuer is empty; write who signs the tokens, like `https://id.acme.example`"));
+    }
+    let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
+    let directory = args.bundle.as_deref().map(absolute).transpose()?;
+    if let Some(_genesis) = existing(&path)? {
+        output::problem(format_args!(
+            "the journal `{}` has its genesis already; it is made once. Name another file with --journal",
+            path.display()
+        ));
+        return Err(Exit::Usage);
+    }
+    let (key, made) = keys::load_or_make(&args.key)?;
+    let trusted = keys::trusted(&key, &args.issuer, &TenantPath::root());
+    let admin = Admin {
+        issuer: Some(args.issuer.clone()),
+        principal: cku_base::Principal {
+            kind: PrincipalKind::User,
+            id: args.admin.clone(),
+            tenant: TenantPath::root(),
+        },
+    };
+    let trusted = serde_json::to_value(&trusted).map_err(|e| journal::failed(&e))?;
+    let genesis = Genesis {
+        admin,
+        authentication: Authentication::Token,
+        audience: args.audience.clone(),
+        keys: vec![trusted],
+        bundles: BTreeMap::from([("gates".to_owned(), bundle.revision())]),
+        control: match args.control {
+            ControlArg::Files => Control::Files,
+            ControlArg::Managed => Control::Managed,
+        },
+        directory,
+        floor: Floor::default(),
+    };
+    let journal = create(&path, &genesis, &bundle)?;
+    let (bold, dim) = (style::BOLD, style::DIM);
+    output::result(format_args!(
+        "{bold}{}{bold:#}\n  admin    {} (issuer {})\n  key      {} {dim}{}{dim:#}\n  bundle   {} {dim}{}{dim:#}\n  control  {}\n",
+        path.display(),
+        genesis.admin.principal,
+        args.issuer,
+        args.key.display(),
+        if made { "made; whoever has it can sign tokens for anybody" } else { "was there" },
+        bundle.manifest().name,
+        bundle.revision(),
+        match args.control {
+            ControlArg::Files => "files",
+            ControlArg::Managed => "managed",
+        },
+    ))?;
+    drop(journal);
+    Ok(Exit::Pass)
+}
+
+/// Makes a journal with its first entries, or finishes one whose making was broken off.
+pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle) -> Result<Journal, Exit> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        fs::create_dir_all(parent).map_err(|error| {
+            output::problem(format_args!("the folder `{}` cannot be made: {error}", parent.display()));
+            Exit::Usage
+        })?;
+    }
+    let opened = if path.exists() {
+        Journal::open(path, journal::options())
+    } else {
+        Journal::create(path, journal::options())
+    };
+    let made = opened.map_err(|error| journal::refuse_to_open(path, &error))?;
+    let by = Submitter {
+        principal: genesis.admin.principal.clone(),
+        authentication: genesis.authentication,
+        token: None,
+    };
+    cku_runs::found(&made, &by, genesis, bundle).map_err(|e| journal::failed(&e))?;
+    Ok(made)
+}
+
+fn existing(path: &Path) -> Result<Option<Genesis>, Exit> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let journal = Journal::open(path, journal::options()).map_err(|e| journal::refuse_to_open(path, &e))?;
+    cku_runs::genesis(&journal).map_err(|e| journal::failed(&e))
+}
+
+fn absolute(dir: &Path) -> Result<String, Exit> {
+    let absolute = fs::canonicalize(dir).map_err(|error| {
+        output::problem(format_args!("`{}` cannot be found: {error}", dir.display()));
+        Exit::Usage
+    })?;
+    Ok(absolute.display().to_string())
+}

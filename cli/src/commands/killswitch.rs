@@ -1,0 +1,61 @@
+//! `cku killswitch`: stop everything, or let it go on.
+
+use cku_base::TenantPath;
+use cku_runs::KillSwitch;
+
+use super::acts;
+use crate::{
+    exit::Exit,
+    journal::{self, JournalArg, TokenArg},
+    output,
+};
+
+/// Stop everything in a tenant and below: nothing is decided to go ahead, and no further step begins.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// On stops everything, off lets it go on.
+    #[arg(value_enum, value_name = "ON|OFF")]
+    set: Set,
+
+    /// Where, and below.
+    #[arg(long, value_name = "TENANT", default_value = "/")]
+    tenant: TenantPath,
+
+    /// Why.
+    #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+    reason: String,
+
+    #[command(flatten)]
+    journal: JournalArg,
+
+    #[command(flatten)]
+    token: TokenArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Set {
+    On,
+    Off,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    let journal = args.journal.open()?;
+    let genesis = journal::genesis(&journal)?;
+    let by = args.token.submitter(&journal, &genesis)?;
+    let mut worker = journal::active_worker(&journal)?;
+    let set = KillSwitch { on: args.set == Set::On, reason: args.reason.clone() };
+    let done = cku_runs::set_kill_switch(&journal, &mut worker, &by, &args.tenant, &set);
+    done.map_err(|error| acts::refused(&error))?;
+    let still = cku_runs::kill_switch(&journal, &args.tenant).map_err(|e| journal::failed(&e))?;
+    match still {
+        Some((at, _)) if !set.on => output::result(format_args!(
+            "the kill switch of {} is off, and that of {at} is still on\n",
+            args.tenant
+        ))?,
+        _ => {
+            let word = if set.on { "on" } else { "off" };
+            output::result(format_args!("the kill switch of {} is {word}\n", args.tenant))?;
+        }
+    }
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,325 @@
+//! `cku run`: a plan, through the gates, to its end; or a run that waited, from where it was.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cku_base::{TenantPath, document::Limits};
+use cku_engine::{Bundle, Worker};
+use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
+use cku_journal::Journal;
+use cku_runs::{
+    Admin, Chains, Command, Control, Ending, Execution, Floor, Gated, Genesis, PlanFile, Request, Run, Status,
+};
+use cku_skills::{Cancel, Launcher, Workspace};
+
+use super::{acts, collect, init};
+use crate::{
+    exit::Exit,
+    journal::{self, JournalArg, TokenArg},
+    load,
+    output::{self, Format},
+    render::{self, diagnostics, foreign, run as shown},
+};
+
+/// Carry out a plan, once the gates let it go ahead.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The plan, YAML or JSON.
+    #[arg(value_name = "PLAN", required_unless_present = "resume")]
+    plan: Option<PathBuf>,
+
+    /// Go on with a run that waits, or that cku was carrying out when it went away.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "mode", "tenant", "evidence"])]
+    resume: Option<String>,
+
+    /// The mode, in place of the plan's.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+
+    /// The tenant, in place of the plan's.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<TenantPath>,
+
+    /// A folder with reports for the gates; may be given more than once.
+    #[arg(long, value_name = "DIR")]
+    evidence: Vec<PathBuf>,
+
+    /// Where the steps work; without it, here.
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<PathBuf>,
+
+    /// The bundle of a single user's journal; without it, the baseline that is built into cku.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+
+    /// Let commands write anywhere, where the kernel cannot confine them.
+    #[arg(long)]
+    unconfined: bool,
+
+    /// Show what the steps write, as they write it.
+    #[arg(long)]
+    follow: bool,
+
+    /// How to write the result.
+    #[arg(long, value_enum, default_value = "pretty")]
+    format: Format,
+
+    #[command(flatten)]
+    journal: JournalArg,
+
+    #[command(flatten)]
+    token: TokenArg,
+}
+
+/// The hidden subcommand that supervises a command.
+pub(crate) const SUPERVISE: &str = "supervise-step";
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    match (&args.resume, &args.plan) {
+        (Some(run), _) => resume(args, run),
+        (None, Some(plan)) => begin(args, plan),
+        (None, None) => Err(Exit::Usage),
+    }
+}
+
+/// Where a run is carried out, and by whom.
+struct Site {
+    journal: Journal,
+    genesis: Genesis,
+    by: Submitter,
+    bundle: Arc<Bundle>,
+    launcher: Launcher,
+    chains: Chains,
+}
+
+fn site(args: &Args, may_make: bool) -> Result<Site, Exit> {
+    let path = args.journal.path()?;
+    let journal = match may_make && !path.exists() && args.token.token.is_none() {
+        true => single_user(args, &path)?,
+        false => args.journal.open()?,
+    };
+    let genesis = journal::genesis(&journal)?;
+    let by = args.token.submitter(&journal, &genesis)?;
+    let bundle = bundle(args, &journal, &genesis, &by)?;
+    Ok(Site { journal, genesis, by, bundle, launcher: launcher(args)?, chains: Chains::default() })
+}
+
+/// A journal for the one who runs cku here, without tokens; every decision says so.
+fn single_user(args: &Args, path: &Path) -> Result<Journal, Exit> {
+    let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
+    let genesis = Genesis {
+        admin: Admin { issuer: None, principal: journal::local_user() },
+        authentication: Authentication::Local,
+        audience: "cku".to_owned(),
+        keys: Vec::new(),
+        bundles: [("gates".to_owned(), bundle.revision())].into(),
+        control: Control::Files,
+        directory: None,
+        floor: Floor::default(),
+    };
+    let journal = init::create(path, &genesis, &bundle)?;
+    output::note(format_args!(
+        "made a journal for a single user, without tokens: {}\n`cku init` makes one for several people\n\n",
+        path.display()
+    ));
+    Ok(journal)
+}
+
+/// The bundle that decides: what control says is active.
+fn bundle(args: &Args, journal: &Journal, genesis: &Genesis, by: &Submitter) -> Result<Arc<Bundle>, Exit> {
+    let local = genesis.authentication == Authentication::Local;
+    if args.bundle.is_some() && !local {
+        return Err(journal::refuse(
+            "--bundle is for a single user's journal; here `cku init` or change control says which policies decide",
+        ));
+    }
+    if genesis.control == Control::Managed {
+        return cku_runs::active(journal).map_err(|e| render::problems::of_bundle(&e));
+    }
+    let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
+    let bundle = load::bundle_or_baseline(directory.as_deref())?;
+    cku_runs::activate(journal, by, &bundle).map_err(|e| render::problems::of_bundle(&e))?;
+    Ok(bundle)
+}
+
+fn launcher(args: &Args) -> Result<Launcher, Exit> {
+    let program = std::env::current_exe().map_err(|e| journal::failed(&format!("where cku is cannot be told: {e}")))?;
+    Ok(Launcher { program, arguments: vec![SUPERVISE.into()], unconfined: args.unconfined })
+}
+
+fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
+    let name = plan.display().to_string();
+    let limits = Limits::default();
+    let bytes = load::bytes(plan, limits.bytes)?;
+    let plan = PlanFile::read(&name, &bytes, limits).map_err(|problems| {
+        diagnostics::show(&problems);
+        Exit::Usage
+    })?;
+    let tenant = args.tenant.clone().or(plan.tenant).ok_or_else(|| {
+        journal::refuse(&format!("`{name}` names no tenant; write `tenant` in it, or give --tenant"))
+    })?;
+    let mode = args.mode.clone().or(plan.mode).ok_or_else(|| {
+        journal::refuse(&format!("`{name}` names no mode; write `mode` in it, or give --mode"))
+    })?;
+    let mut submission: RunSubmission = plan.submission;
+    for dir in &args.evidence {
+        submission.evidence.extend(collect::evidence(dir)?);
+    }
+    confinable(args, &submission)?;
+    let site = site(args, true)?;
+    if site.bundle.sequence(&mode).is_none() {
+        let known = site.bundle.manifest().modes.clone();
+        let unknown = cku_gates::Undecidable::UnknownMode { mode, known };
+        return Err(render::problems::of_gating(&unknown.into()));
+    }
+    // Whatever is wrong with where it works is told before anything is recorded.
+    let here = PathBuf::from(".");
+    let workspace = workspace(&site.journal, args.workspace.as_deref().unwrap_or(&here))?;
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
+    let time = journal::now();
+    let request = Request { id: cku_runs::run_id(time, random), tenant, mode, by: site.by.clone(), submission, time };
+    let run = cku_runs::submit(&site.journal, request).map_err(|e| render::problems::of_store(&e))?;
+    ask_and_go(args, &site, run, &workspace)
+}
+
+fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
+    let site = site(args, false)?;
+    let (tenant, _) = cku_runs::find(&site.journal, id).map_err(|e| render::problems::of_store(&e))?;
+    let run = cku_runs::load(&site.journal, &tenant, id).map_err(|e| render::problems::of_store(&e))?;
+    confinable(args, &run.submission)?;
+    let started = run.workspace.clone();
+    let root = match (&args.workspace, &started) {
+        (Some(dir), None) => dir.clone(),
+        (Some(dir), Some(started)) if std::fs::canonicalize(dir).is_ok_and(|d| d == Path::new(&started.workspace)) => {
+            dir.clone()
+        }
+        (Some(_), Some(started)) => {
+            let began = &started.workspace;
+            return Err(journal::refuse(&format!("the run began in `{began}`, and goes on there; leave --workspace away")));
+        }
+        (None, Some(started)) => PathBuf::from(&started.workspace),
+        (None, None) => PathBuf::from("."),
+    };
+    let workspace = workspace(&site.journal, &root)?;
+    // Nobody else may be at it: whoever resumes takes what runs for broken off.
+    let work = cku_runs::subject(id);
+    let idle = site.journal.claim(&work, &holder());
+    idle.map(drop).map_err(|error| journal::refuse(&format!("{id} is being carried out: {error}")))?;
+    let mut worker = Worker::new(site.bundle.clone());
+    let acted =
+        cku_runs::act(&site.journal, &mut worker, (&tenant, id), &site.by, &Command::Resume, journal::now());
+    let run = acted.map_err(|error| acts::refused(&error))?;
+    match run.status {
+        Status::Running => carry_out(args, &site, &mut worker, run, &workspace, None),
+        _ => ask_and_go(args, &site, run, &workspace),
+    }
+}
+
+/// Asks the gates, shows what they say, and carries the run out if they let it go ahead.
+fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Result<Exit, Exit> {
+    let mut worker = Worker::new(site.bundle.clone());
+    let gated = cku_runs::gate(&site.journal, &site.chains, &mut worker, run, journal::now());
+    let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
+    if args.format == Format::Pretty {
+        output::result(render::decision::render(&gated.decision, &gated.input))?;
+        if site.genesis.authentication == Authentication::Local {
+            output::result(shown::SINGLE_USER)?;
+        }
+    }
+    match gated.decision.verdict {
+        Verdict::Pass => {
+            let run = gated.run.clone();
+            carry_out(args, site, &mut worker, run, workspace, Some(&gated))
+        }
+        Verdict::Pause => {
+            let missing = cku_runs::missing(&site.journal, &mut worker, &gated.run, &gated.decision);
+            let missing = missing.map_err(|e| render::problems::of_store(&e))?;
+            match args.format {
+                Format::Pretty => output::result(shown::missing(&gated.run, &missing))?,
+                Format::Json => output::json(&shown::document(&gated.run, Some(&gated.decision), Some(&missing)))?,
+            }
+            Ok(Exit::Pause)
+        }
+        Verdict::Reject => {
+            if args.format == Format::Json {
+                output::json(&shown::document(&gated.run, Some(&gated.decision), None))?;
+            }
+            Ok(Exit::Reject)
+        }
+    }
+}
+
+fn carry_out(
+    args: &Args,
+    site: &Site,
+    worker: &mut Worker,
+    run: Run,
+    workspace: &Workspace,
+    gated: Option<&Gated>,
+) -> Result<Exit, Exit> {
+    let stop = Cancel::default();
+    let asked = stop.clone();
+    // A second handler cannot be set; there is one run a process.
+    let _ = ctrlc::set_handler(move || asked.cancel("cku was asked to end"));
+    let progress = shown::Progress::new(args.format, args.follow);
+    let execution = Execution {
+        journal: &site.journal,
+        workspace,
+        launcher: &site.launcher,
+        clock: &journal::now,
+        holder: &holder(),
+        stop: &stop,
+        watch: &|what| progress.show(&what),
+    };
+    let ended = cku_runs::execute(&execution, worker, &run);
+    progress.finish();
+    let run = ended.map_err(|e| render::problems::of_execution(&e))?;
+    match args.format {
+        Format::Pretty => output::result(shown::end(&run))?,
+        Format::Json => output::json(&shown::document(&run, gated.map(|g| &g.decision), None))?,
+    }
+    Ok(exit_of(&run))
+}
+
+/// How the command ends by how the run stands.
+fn exit_of(run: &Run) -> Exit {
+    match run.status {
+        Status::Ended(Ending::Succeeded | Ending::Partial) => Exit::Pass,
+        Status::Ended(_) => Exit::Reject,
+        Status::Waiting(_) => Exit::Pause,
+        Status::Planned | Status::Running => Exit::Internal,
+    }
+}
+
+fn holder() -> String {
+    format!("process {}", std::process::id())
+}
+
+/// Refuses commands that cannot be confined, unless that was asked for.
+fn confinable(args: &Args, submission: &RunSubmission) -> Result<(), Exit> {
+    let commands = submission.plan.iter().flat_map(|p| &p.steps).any(|s| s.skill == "command");
+    if args.unconfined || !commands {
+        return Ok(());
+    }
+    cku_skills::can_confine().map_err(|why| journal::refuse(&why))
+}
+
+/// Where steps work; what cku keeps lies beside the journal, and not in there.
+fn workspace(journal: &Journal, root: &Path) -> Result<Workspace, Exit> {
+    let refuse = |why: String| journal::refuse(&why);
+    let mut backups = journal.path().as_os_str().to_owned();
+    backups.push("-backups");
+    let workspace = Workspace::open(root, Path::new(&backups)).map_err(|e| refuse(e.to_string()))?;
+    let file = std::fs::canonicalize(journal.path()).map_err(|e| refuse(e.to_string()))?;
+    if file.starts_with(workspace.root()) {
+        return Err(refuse(format!(
+            "the journal `{}` lies inside the workspace `{}`, where steps could change it; name another workspace, or keep the journal elsewhere",
+            foreign(&journal.path().display().to_string()),
+            workspace.root().display()
+        )));
+    }
+    Ok(workspace)
+}

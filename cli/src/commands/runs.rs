@@ -1,0 +1,108 @@
+//! `cku runs`: what ran, and what became of it.
+
+use cku_base::TenantPath;
+use serde_json::json;
+
+use crate::{
+    exit::Exit,
+    journal::{JournalArg, failed},
+    output::{self, Format},
+    render::{self, foreign, run as shown, style},
+};
+
+/// Look at runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List runs, the latest last.
+    List {
+        /// Only runs of this tenant and those below it.
+        #[arg(long, value_name = "TENANT", default_value = "/")]
+        tenant: TenantPath,
+        /// Only runs that stand so, like `waiting`.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        #[command(flatten)]
+        journal: JournalArg,
+        /// How to write them.
+        #[arg(long, value_enum, default_value = "pretty")]
+        format: Format,
+    },
+    /// Show a run: its decision, approvals, votes, steps and outcome.
+    Show {
+        /// The run.
+        #[arg(value_name = "RUN")]
+        run: String,
+        #[command(flatten)]
+        journal: JournalArg,
+        /// How to write it.
+        #[arg(long, value_enum, default_value = "pretty")]
+        format: Format,
+    },
+}
+
+const STATUSES: [&str; 9] = [
+    "planned", "waiting", "running", "succeeded", "failed", "partial", "rolled_back", "cancelled", "rejected",
+];
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    match &args.command {
+        Command::List { tenant, status, journal, format } => list(tenant, status.as_deref(), journal, *format),
+        Command::Show { run, journal, format } => show(run, journal, *format),
+    }
+}
+
+fn list(tenant: &TenantPath, status: Option<&str>, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
+    if let Some(status) = status.filter(|status| !STATUSES.contains(status)) {
+        let hint = cku_base::suggest(status, STATUSES);
+        let hint = hint.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        output::problem(format_args!(
+            "--status `{}` is none: {}{hint}",
+            foreign(status),
+            STATUSES.join(", ")
+        ));
+        return Err(Exit::Usage);
+    }
+    let journal = journal.open_to_read()?;
+    let mut runs = cku_runs::list(&journal, tenant).map_err(|e| render::problems::of_store(&e))?;
+    runs.retain(|(_, _, row)| status.is_none_or(|status| row.status == status));
+    if format == Format::Json {
+        let runs: Vec<_> =
+            runs.iter().map(|(tenant, id, row)| json!({"run": id, "tenant": tenant, "is": row})).collect();
+        output::json(&runs)?;
+        return Ok(Exit::Pass);
+    }
+    if runs.is_empty() {
+        output::result("no runs\n")?;
+    }
+    for (tenant, id, row) in runs {
+        let (colour, dim) = (shown::colour(&row.status), style::DIM);
+        let labels: Vec<_> = row.labels.iter().map(|l| l.label.as_str()).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("  [{}]", labels.join(", ")) };
+        output::result(format_args!(
+            "{id}  {colour}{:<11}{colour:#} {tenant} {}  {}{labels}  {dim}{} {}{dim:#}\n",
+            row.status,
+            row.mode,
+            foreign(&row.intent),
+            row.by,
+            row.submitted_at
+        ))?;
+    }
+    Ok(Exit::Pass)
+}
+
+fn show(run: &str, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
+    let journal = journal.open_to_read()?;
+    let (tenant, _) = cku_runs::find(&journal, run).map_err(|e| render::problems::of_store(&e))?;
+    let run = cku_runs::load(&journal, &tenant, run).map_err(|e| failed(&e))?;
+    match format {
+        Format::Json => output::json(&shown::document(&run, None, None))?,
+        Format::Pretty => output::result(shown::details(&run))?,
+    }
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,46 @@
+//! Errors of the layers below, shown in one line, and how the command ends by them.
+
+use cku_runs::{BundleError, ExecutionError, GatingError, StoreError};
+
+use super::foreign;
+use crate::{exit::Exit, output};
+
+/// The journal did not give or take something.
+pub(crate) fn of_store(error: &StoreError) -> Exit {
+    output::problem(foreign(&error.to_string()));
+    match error {
+        StoreError::NoSuchRun(_) => Exit::Usage,
+        _ => Exit::Internal,
+    }
+}
+
+/// There is no active bundle.
+pub(crate) fn of_bundle(error: &BundleError) -> Exit {
+    output::problem(foreign(&error.to_string()));
+    match error {
+        BundleError::Store(_) => Exit::Internal,
+        _ => Exit::Bundle,
+    }
+}
+
+/// The gates could not be asked.
+pub(crate) fn of_gating(error: &GatingError) -> Exit {
+    match error {
+        GatingError::Store(error) => of_store(error),
+        GatingError::Undecidable(why) => {
+            output::problem(foreign(&why.to_string()));
+            Exit::from(why)
+        }
+    }
+}
+
+/// The steps could not be carried out.
+pub(crate) fn of_execution(error: &ExecutionError) -> Exit {
+    match error {
+        ExecutionError::Store(error) => of_store(error),
+        other => {
+            output::problem(foreign(&other.to_string()));
+            Exit::Usage
+        }
+    }
+}

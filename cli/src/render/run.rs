@@ -1,0 +1,362 @@
+//! A run as a person reads it: what happens, what it waits for, how it ended.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    io::IsTerminal,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use cku_base::Principal;
+use cku_gates::Decision;
+use cku_runs::{Ending, Event, Missing, Progress as Happened, Run, Status, StepStatus, Strategy};
+use cku_skills::Stream;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{foreign, style};
+use crate::output::{self, Format};
+
+/// Said of every decision in a journal without tokens.
+pub(crate) const SINGLE_USER: &str =
+    "local, single-user: nobody proved who they are, and what takes several people cannot pass\n";
+
+/// Lines of a failed step's output that are shown without --follow.
+const LINES: usize = 12;
+
+/// Shows what happens while it does: on a terminal with what runs at the bottom, elsewhere in lines.
+pub(crate) struct Progress {
+    quiet: bool,
+    follow: bool,
+    running: Option<MultiProgress>,
+    bars: Mutex<Vec<(String, ProgressBar)>>,
+    /// The last line of each output that has no end yet.
+    open: Mutex<Vec<(String, Vec<u8>)>>,
+}
+
+impl Progress {
+    pub(crate) fn new(format: Format, follow: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+        let quiet = format == Format::Json;
+        let running = (terminal && !quiet).then(MultiProgress::new);
+        Self { quiet, follow, running, bars: Mutex::default(), open: Mutex::default() }
+    }
+
+    pub(crate) fn show(&self, what: &Happened<'_>) {
+        match what {
+            Happened::Event(run, event) => self.event(run, event),
+            Happened::Output { step, stream, bytes } if self.follow => self.output(step, *stream, bytes),
+            Happened::Output { .. } => {}
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        let bars = std::mem::take(&mut *self.bars.lock().unwrap_or_else(PoisonError::into_inner));
+        bars.into_iter().for_each(|(_, bar)| bar.finish_and_clear());
+    }
+
+    fn event(&self, run: &Run, event: &Event) {
+        match event {
+            Event::StepStarted(e) => self.begins(&e.step, ""),
+            Event::UndoStarted(e) => self.begins(&e.step, "undo "),
+            Event::StepFinished(e) => self.ends(&e.step),
+            Event::Undone(e) => self.ends(&e.step),
+            _ => {}
+        }
+        if let Some(line) = line(run, event, self.follow) {
+            self.line(&line);
+        }
+    }
+
+    fn begins(&self, step: &str, what: &str) {
+        let Some(running) = &self.running else {
+            let dim = style::DIM;
+            self.line(&format!("  {dim}… {what}{step}{dim:#}"));
+            return;
+        };
+        let bar = ProgressBar::new_spinner().with_message(format!("{what}{step}"));
+        let shape = ProgressStyle::with_template("  {spinner} {msg} {elapsed}");
+        let bar = running.add(shape.map_or_else(|_| bar.clone(), |shape| bar.clone().with_style(shape)));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner).push((step.to_owned(), bar));
+    }
+
+    fn ends(&self, step: &str) {
+        let rest = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = open.iter().position(|(of, _)| of == step);
+            at.map(|at| open.swap_remove(at).1)
+        };
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            self.line(&followed(step, &rest));
+        }
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        bars.retain(|(of, bar)| {
+            if of == step {
+                bar.finish_and_clear();
+            }
+            of != step
+        });
+    }
+
+    fn output(&self, step: &str, _: Stream, bytes: &[u8]) {
+        let mut lines = Vec::new();
+        {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if !open.iter().any(|(of, _)| of == step) {
+                open.push((step.to_owned(), Vec::new()));
+            }
+            if let Some((_, rest)) = open.iter_mut().find(|(of, _)| of == step) {
+                rest.extend_from_slice(bytes);
+                while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    lines.push(line);
+                }
+            }
+        }
+        lines.iter().for_each(|line| self.line(&followed(step, line)));
+    }
+
+    fn line(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        let print = || {
+            // Whoever reads no longer is not told.
+            let _ = output::result(format_args!("{line}\n"));
+        };
+        match &self.running {
+            Some(running) => running.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn followed(step: &str, line: &[u8]) -> String {
+    let dim = style::DIM;
+    let text = String::from_utf8_lossy(line);
+    format!("  {dim}{step} |{dim:#} {}", foreign(text.trim_end_matches(['\n', '\r'])))
+}
+
+/// What is said of an event, if anything is.
+fn line(run: &Run, event: &Event, followed: bool) -> Option<String> {
+    let (good, bad, warn, dim) = (style::GOOD, style::ERROR, style::WARNING, style::DIM);
+    match event {
+        Event::StepFinished(e) => {
+            let took = e.report.as_ref().map_or_else(String::new, |r| seconds(r.took_ms));
+            match &e.failure {
+                None => Some(format!("  {good}✓{good:#} {}  {dim}{took}{dim:#}", e.step)),
+                Some(failure) => {
+                    let mut text = format!(
+                        "  {bad}✗{bad:#} {}  {} {dim}({}) {took}{dim:#}",
+                        e.step,
+                        foreign(&failure.message),
+                        failure.class.as_str()
+                    );
+                    if let (false, Some(report)) = (followed, &e.report) {
+                        last_lines(&mut text, &report.stdout.text);
+                        last_lines(&mut text, &report.stderr.text);
+                    }
+                    Some(text)
+                }
+            }
+        }
+        Event::StepSkipped(e) => Some(format!("  {warn}–{warn:#} {}  left out: {}", e.step, foreign(&e.reason))),
+        Event::Undone(e) => Some(match &e.failure {
+            None => format!("  {good}↶{good:#} {}  undone", e.step),
+            Some(failure) => format!("  {bad}✗{bad:#} {}  not undone: {}", e.step, foreign(&failure.message)),
+        }),
+        Event::Healing(e) => {
+            let by = e.by.as_ref().map_or_else(String::new, |by| format!(", says {}", by.principal));
+            let reason = foreign(&e.reason);
+            Some(match e.strategy {
+                Strategy::Retry => format!("  {warn}↻{warn:#} {}  again{by} {dim}{reason}{dim:#}", e.step),
+                Strategy::Skip => format!("  {warn}–{warn:#} {}  left out{by} {dim}{reason}{dim:#}", e.step),
+                Strategy::Rollback => format!("  {warn}↶{warn:#} rolling back{by} {dim}{reason}{dim:#}"),
+                Strategy::Alert => format!("  {warn}!{warn:#} {}  waits for a person {dim}{reason}{dim:#}", e.step),
+                Strategy::Abort => format!("  {bad}✗{bad:#} {}  ended{by} {dim}{reason}{dim:#}", e.step),
+            })
+        }
+        Event::Started(e) => {
+            let confined = if e.confined { "" } else { ", not confined" };
+            let steps = run.steps.len();
+            let word = if steps == 1 { "step" } else { "steps" };
+            Some(format!("\n{dim}{steps} {word} in {}{confined}{dim:#}", foreign(&e.workspace)))
+        }
+        _ => None,
+    }
+}
+
+fn last_lines(out: &mut String, text: &str) {
+    let dim = style::DIM;
+    let lines: Vec<&str> = text.lines().collect();
+    for line in lines.iter().skip(lines.len().saturating_sub(LINES)) {
+        let _ = write!(out, "\n    {dim}| {}{dim:#}", foreign(line));
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
+}
+
+/// How a run ended, or what it waits for.
+pub(crate) fn end(run: &Run) -> String {
+    let dim = style::DIM;
+    let mut out = String::from("\n");
+    match (&run.ended, &run.waiting) {
+        (Some(ended), _) => {
+            let colour = match ended.status {
+                Ending::Succeeded => style::GOOD,
+                Ending::Partial => style::WARNING,
+                _ => style::ERROR,
+            };
+            let _ = writeln!(out, "{colour}{}{colour:#}: {}", ended.status.as_str(), foreign(&ended.cause));
+            let tries = if ended.attempts == 1 { "try" } else { "tries" };
+            let took = seconds(ended.took_ms);
+            let _ = writeln!(out, "{dim}{}  {} {tries}, {took}{dim:#}", run.id, ended.attempts);
+        }
+        (None, Some(waiting)) => {
+            let warn = style::WARNING;
+            let _ = writeln!(out, "{warn}waiting{warn:#}: {}", foreign(&waiting.reason));
+            let _ = writeln!(out, "{dim}{}{dim:#}", run.id);
+        }
+        (None, None) => {
+            let _ = writeln!(out, "{}: {}", run.id, run.status.as_str());
+        }
+    }
+    out
+}
+
+/// What a run waits for, and who may give it.
+pub(crate) fn missing(run: &Run, missing: &Missing) -> String {
+    let (bold, warn) = (style::BOLD, style::WARNING);
+    let mut out = format!("\n{warn}waits at{warn:#} {}\n", missing.gates.join(", "));
+    let id = &run.id;
+    let mut who = |what: &str, names: &BTreeSet<Principal>, how: String| {
+        let nobody = if names.is_empty() { "nobody who holds a role".to_owned() } else { list(names) };
+        let _ = writeln!(out, "  {what:<12} {nobody}\n{:15}{bold}{how}{bold:#}", "");
+    };
+    who("may approve", &missing.approvers, format!("cku approve {id} GATE --token TOKEN"));
+    who("may vote", &missing.voters, format!("cku vote {id} approve --token TOKEN"));
+    for (gate, role, names) in &missing.overrides {
+        let names = if names.is_empty() { "nobody".to_owned() } else { list(names) };
+        let _ = writeln!(out, "  {gate}: an approval of somebody with the role {role} lifts it ({names})");
+    }
+    let _ = writeln!(out, "then  {bold}cku run --resume {id}{bold:#}");
+    out
+}
+
+fn list(names: &BTreeSet<Principal>) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A run as programs read it.
+pub(crate) fn document(run: &Run, decision: Option<&Decision>, missing: Option<&Missing>) -> Value {
+    let steps: Vec<Value> = run
+        .plan_steps()
+        .filter_map(|step| {
+            let state = run.steps.get(&step.id)?;
+            Some(json!({
+                "id": step.id, "skill": step.skill, "status": state.status.as_str(), "attempts": state.attempts,
+                "failure": failure(&state.status),
+            }))
+        })
+        .collect();
+    json!({
+        "run": run.id,
+        "tenant": run.tenant,
+        "mode": run.submitted.mode,
+        "intent": run.submission.intent,
+        "principal": run.submitted.principal,
+        "submitted_at": run.submitted.submitted_at,
+        "subject_digest": run.subject_digest(),
+        "status": run.status.as_str(),
+        "waiting": run.waiting,
+        "missing": missing.map(|m| json!({
+            "gates": m.gates, "approvers": m.approvers, "voters": m.voters,
+            "overrides": m.overrides.iter().map(|(gate, role, by)| json!({"gate": gate, "role": role, "by": by})).collect::<Vec<_>>(),
+        })),
+        "decision": decision.map(|d| json!(d)).or_else(|| run.decided.as_ref().map(|d| d.decision.clone())),
+        "approvals": run.approvals,
+        "votes": run.votes,
+        "steps": steps,
+        "ended": run.ended,
+        "labels": run.labels,
+    })
+}
+
+fn failure(status: &StepStatus) -> Value {
+    match status {
+        StepStatus::Failed(f) | StepStatus::Alerted(f) | StepStatus::GivenUp(f) | StepStatus::NotUndone(f) => {
+            json!(f)
+        }
+        _ => Value::Null,
+    }
+}
+
+/// The colour of where a run stands.
+pub(crate) fn colour(status: &str) -> anstyle::Style {
+    match status {
+        "succeeded" => style::GOOD,
+        "failed" | "rejected" | "rolled_back" | "cancelled" => style::ERROR,
+        _ => style::WARNING,
+    }
+}
+
+/// Where a run stands, for those who look at it later.
+pub(crate) fn details(run: &Run) -> String {
+    let (bold, dim) = (style::BOLD, style::DIM);
+    let colour = colour(run.status.as_str());
+    let by = &run.submitted.principal;
+    let mut out = format!(
+        "{bold}{}{bold:#}  {colour}{}{colour:#}\n{}\n{dim}for {} in {}, by {} ({}), {}{dim:#}\n",
+        run.id,
+        run.status.as_str(),
+        foreign(&run.submission.intent),
+        run.tenant,
+        run.submitted.mode,
+        by.principal,
+        by.authentication.as_str(),
+        run.submitted.submitted_at,
+    );
+    if let Some(decided) = &run.decided {
+        let _ = writeln!(out, "\ndecision  {}  {dim}input {}{dim:#}", decided.verdict.as_str(), decided.input_digest);
+        for gate in decided.decision.get("gates").and_then(Value::as_array).into_iter().flatten() {
+            let text = |name: &str| gate.get(name).and_then(Value::as_str).unwrap_or("–").to_owned();
+            let reason = gate.pointer("/reasons/0/message").and_then(Value::as_str).unwrap_or_default();
+            let _ = writeln!(out, "  {:<14} {:<7} {}", text("gate"), text("verdict"), foreign(reason));
+        }
+    }
+    for approval in &run.approvals {
+        let _ = writeln!(
+            out,
+            "{dim}{}{dim:#}  {} {} `{}`  {}",
+            approval.time,
+            approval.approver,
+            if approval.decision == cku_gates::ApprovalDecision::Approve { "approved" } else { "refused" },
+            approval.gate,
+            foreign(&approval.reason)
+        );
+    }
+    for vote in &run.votes {
+        let said = serde_json::to_value(vote.vote).ok().and_then(|v| v.as_str().map(str::to_owned));
+        let _ = writeln!(out, "{dim}{}{dim:#}  {} voted {}", vote.time, vote.voter, said.unwrap_or_default());
+    }
+    let _ = writeln!(out, "\nsteps");
+    for step in run.plan_steps() {
+        let Some(state) = run.steps.get(&step.id) else { continue };
+        let why = failure(&state.status);
+        let why = why.get("message").and_then(Value::as_str).map(|m| format!("  {}", foreign(m)));
+        let tries = if state.attempts > 1 { format!("  {} tries", state.attempts) } else { String::new() };
+        let why = why.unwrap_or_default();
+        let _ = writeln!(out, "  {:<20} {}{tries}{why}", step.id, state.status.as_str());
+    }
+    for label in &run.labels {
+        let _ = writeln!(out, "{dim}{}{dim:#}  {}  {}", label.at, label.label, foreign(&label.note));
+    }
+    if matches!(run.status, Status::Ended(_) | Status::Waiting(_)) {
+        out.push_str(&end(run));
+    }
+    out
+}
