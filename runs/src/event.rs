@@ -66,6 +66,8 @@ pub struct Submitted {
     pub evidence_by: BTreeMap<Digest, Principal>,
     /// What it is for, in a sentence.
     pub intent: String,
+    /// Where its steps shall work.
+    pub workspace: String,
 }
 
 /// The gates said something.

@@ -25,6 +25,8 @@ pub struct Request {
     pub by: Submitter,
     /// What is wanted.
     pub submission: RunSubmission,
+    /// Where its steps shall work.
+    pub workspace: String,
     /// When.
     pub time: Timestamp,
 }
@@ -33,7 +35,7 @@ pub struct Request {
 ///
 /// Whoever submits the run submitted the evidence in it.
 pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
-    let Request { id, tenant, mode, by, submission, time } = request;
+    let Request { id, tenant, mode, by, submission, workspace, time } = request;
     let mut evidence_by: BTreeMap<Digest, Principal> = BTreeMap::new();
     for document in &submission.evidence {
         evidence_by.insert(document.document_digest()?, by.principal.clone());
@@ -46,6 +48,7 @@ pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
         principal: by,
         evidence_by,
         mode,
+        workspace,
     };
     store::begin(journal, (&tenant, &id), submitted, submission)
 }

@@ -180,7 +180,15 @@ fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
     let time = journal::now();
-    let request = Request { id: cku_runs::run_id(time, random), tenant, mode, by: site.by.clone(), submission, time };
+    let request = Request {
+        id: cku_runs::run_id(time, random),
+        tenant,
+        mode,
+        by: site.by.clone(),
+        submission,
+        workspace: workspace.root().display().to_string(),
+        time,
+    };
     let run = cku_runs::submit(&site.journal, request).map_err(|e| render::problems::of_store(&e))?;
     ask_and_go(args, &site, run, &workspace)
 }
@@ -190,19 +198,7 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     let (tenant, _) = cku_runs::find(&site.journal, id).map_err(|e| render::problems::of_store(&e))?;
     let run = cku_runs::load(&site.journal, &tenant, id).map_err(|e| render::problems::of_store(&e))?;
     confinable(args, &run.submission)?;
-    let started = run.workspace.clone();
-    let root = match (&args.workspace, &started) {
-        (Some(dir), None) => dir.clone(),
-        (Some(dir), Some(started)) if std::fs::canonicalize(dir).is_ok_and(|d| d == Path::new(&started.workspace)) => {
-            dir.clone()
-        }
-        (Some(_), Some(started)) => {
-            let began = &started.workspace;
-            return Err(journal::refuse(&format!("the run began in `{began}`, and goes on there; leave --workspace away")));
-        }
-        (None, Some(started)) => PathBuf::from(&started.workspace),
-        (None, None) => PathBuf::from("."),
-    };
+    let root = workspace_of(args, &run)?;
     let workspace = workspace(&site.journal, &root)?;
     // Nobody else may be at it: whoever resumes takes what runs for broken off.
     let work = cku_runs::subject(id);
@@ -215,6 +211,22 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     match run.status {
         Status::Running => carry_out(args, &site, &mut worker, run, &workspace, None),
         _ => ask_and_go(args, &site, run, &workspace),
+    }
+}
+
+/// Where a run goes on: where it began, or shall begin; before its steps began another place can be named.
+fn workspace_of(args: &Args, run: &Run) -> Result<PathBuf, Exit> {
+    let began = run.workspace.as_ref().map(|started| PathBuf::from(&started.workspace));
+    match (&args.workspace, began) {
+        (Some(named), Some(began)) if std::fs::canonicalize(named).ok().as_ref() != Some(&began) => {
+            Err(journal::refuse(&format!(
+                "the run began in `{}`, and goes on there; leave --workspace away",
+                began.display()
+            )))
+        }
+        (_, Some(began)) => Ok(began),
+        (Some(named), None) => Ok(named.clone()),
+        (None, None) => Ok(PathBuf::from(&run.submitted.workspace)),
     }
 }
 
