@@ -5,6 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::{entry::Entry, kind::Kind};
 
+/// The member of a body that names the documents stored with it.
+pub(crate) const DOCUMENTS: &str = "documents";
+/// The member of a body that holds the idempotency key of its command.
+pub(crate) const KEY: &str = "idempotency_key";
+
 /// An entry to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {

@@ -13,6 +13,8 @@ pub struct Verified {
     pub to: u64,
     /// The hash of that.
     pub hash: cku_base::Digest,
+    /// Entries whose body was erased; what they said cannot be verified, that they were there is.
+    pub erased: u64,
 }
 
 /// Which kind of damage it is.

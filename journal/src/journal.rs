@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     claim::{self, Claim, ClaimError},
-    command::{AppendError, Appended, Command, content},
+    command::{AppendError, Appended, Command, DOCUMENTS, Draft, KEY, content},
     damage::{Verified, VerifyError},
     entry::{Entry, Head, Prepared, Salt},
     projection::{NoProjections, Projector},
@@ -125,10 +125,20 @@ impl Journal {
     }
 
     /// All that can be done before it is the command's turn.
+    ///
+    /// Its documents and its key are named in bodies, so that none can be taken away unnoticed.
     fn ready(&self, command: Command) -> Result<Ready, AppendError> {
-        let Command { drafts, key, guard, blobs } = command;
-        if drafts.is_empty() {
-            return Err(AppendError::Unfit("a command without entries".to_owned()));
+        let Command { mut drafts, key, guard, blobs } = command;
+        let first = drafts.first_mut();
+        let first = first.ok_or_else(|| AppendError::Unfit("a command without entries".to_owned()))?;
+        if let Some(key) = &key {
+            first.body.insert(KEY.to_owned(), Value::from(key.as_str()));
+        }
+        let mut packed = Vec::with_capacity(blobs.len());
+        for (tenant, bytes) in blobs {
+            let digest = Digest::of(&bytes);
+            name_document(&mut drafts, &tenant, &digest)?;
+            packed.push((tenant, digest, pack(&bytes)?));
         }
         let key = key.map(|key| content(&drafts).map(|content| (key, content))).transpose()?;
         let mut prepared = Vec::with_capacity(drafts.len());
@@ -138,9 +148,7 @@ impl Journal {
             let ready = Prepared::new(draft.tenant, draft.kind, draft.body, salt);
             prepared.push(ready.map_err(|e| AppendError::Unfit(e.to_string()))?);
         }
-        let pack = |(tenant, bytes): (TenantPath, Vec<u8>)| Ok((tenant, Digest::of(&bytes), pack(&bytes)?));
-        let blobs = blobs.into_iter().map(pack).collect::<Result<_, AppendError>>()?;
-        Ok(Ready { drafts: prepared, key, guard, blobs })
+        Ok(Ready { drafts: prepared, key, guard, blobs: packed })
     }
 
     /// Up to `limit` entries of a tenant after `after`, in order.
@@ -225,4 +233,15 @@ impl Journal {
         readers().push(store);
         Ok(result)
     }
+}
+
+/// Names a document in the first entry that goes to its tenant.
+fn name_document(drafts: &mut [Draft], tenant: &TenantPath, digest: &Digest) -> Result<(), AppendError> {
+    let unfit = |why: &str| AppendError::Unfit(why.to_owned());
+    let draft = drafts.iter_mut().find(|draft| draft.tenant == *tenant);
+    let draft = draft.ok_or_else(|| unfit("a document of a tenant to which no entry goes"))?;
+    let named = draft.body.entry(DOCUMENTS).or_insert_with(|| Value::Array(Vec::new()));
+    let named = named.as_array_mut().ok_or_else(|| unfit("its `documents` are no list"))?;
+    named.push(Value::from(digest.to_string()));
+    Ok(())
 }

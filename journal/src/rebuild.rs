@@ -83,7 +83,7 @@ impl Sqlite {
     }
 
     /// Goes through the entries of all tenants, each chain in its order.
-    fn each_entry(
+    pub(crate) fn each_entry(
         &mut self,
         mut visit: impl FnMut(i64, &crate::entry::Entry, &rusqlite::Connection) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {

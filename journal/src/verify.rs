@@ -1,10 +1,13 @@
 //! Recomputing a journal: what it holds must be what was written.
 
+use std::collections::BTreeSet;
+
 use cku_base::{Digest, TenantPath};
 use rusqlite::params;
 use serde_json::Value;
 
 use crate::{
+    command::{DOCUMENTS, KEY},
     damage::{Damage, DamageKind, Verified, VerifyError},
     entry::{Entry, Head, Misfit, check},
     journal::ReadError,
@@ -73,7 +76,7 @@ impl<'s> Snapshot<'s> {
 fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Result<Verified, VerifyError> {
     let Some(id) = tenant_id(store, tenant)? else {
         let head = Head::empty(tenant);
-        return Ok(Verified { tenant: tenant.clone(), to: 0, hash: head.hash });
+        return Ok(Verified { tenant: tenant.clone(), to: 0, hash: head.hash, erased: 0 });
     };
     let mut at = match from.saturating_sub(1) {
         0 => Head::empty(tenant),
@@ -83,7 +86,7 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
         },
     };
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE tenant = ?1 AND seq > ?2 ORDER BY seq");
-    let mut misfit = None;
+    let (mut misfit, mut erased) = (None, 0);
     {
         let mut select = store.connection.prepare(&sql)?;
         let mut rows = select.query(params![id, i64::try_from(at.seq).unwrap_or(i64::MAX)])?;
@@ -102,6 +105,7 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
                 let detail = "the index of streams names another subject than its body";
                 return Err(Damage::new(DamageKind::Changed, tenant, Some(stored.entry.header.seq), detail).into());
             }
+            erased += u64::from(stored.entry.body.is_none());
             at = stored.entry.head();
         }
     }
@@ -116,7 +120,7 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
         };
         return Err(Damage::new(kind, tenant, Some(at.seq), detail).into());
     }
-    Ok(Verified { tenant: tenant.clone(), to: at.seq, hash: at.hash })
+    Ok(Verified { tenant: tenant.clone(), to: at.seq, hash: at.hash, erased })
 }
 
 fn tenant_id(store: &Sqlite, tenant: &TenantPath) -> Result<Option<i64>, VerifyError> {
@@ -224,8 +228,9 @@ fn everything_in_snapshot(
         verified.push(chain_in_snapshot(store, tenant, 1)?);
     }
     strangers(store)?;
-    blobs(store)?;
-    keys(store)?;
+    let named = Named::of(store)?;
+    blobs(store, &named)?;
+    keys(store, &named)?;
     derived(store, projector)?;
     file(store)?;
     Ok(verified)
@@ -274,31 +279,79 @@ fn strangers(store: &Sqlite) -> Result<(), VerifyError> {
     }
 }
 
-/// Each document is the one that its digest names.
-fn blobs(store: &Sqlite) -> Result<(), VerifyError> {
+/// What the bodies of a journal name: documents by tenant, and idempotency keys.
+#[derive(Default)]
+struct Named {
+    documents: BTreeSet<(TenantPath, String)>,
+    keys: BTreeSet<String>,
+    /// Bodies that were erased may have named any.
+    erased: bool,
+}
+
+impl Named {
+    fn of(store: &mut Sqlite) -> Result<Self, StorageError> {
+        let mut named = Self::default();
+        store.each_entry(|_, entry, _| {
+            let Some(body) = &entry.body else {
+                named.erased = true;
+                return Ok(());
+            };
+            let documents = body.value.get(DOCUMENTS).and_then(Value::as_array).into_iter().flatten();
+            let tenant = &entry.header.tenant;
+            named.documents.extend(documents.filter_map(Value::as_str).map(|d| (tenant.clone(), d.to_owned())));
+            named.keys.extend(body.value.get(KEY).and_then(Value::as_str).map(str::to_owned));
+            Ok(())
+        })?;
+        Ok(named)
+    }
+}
+
+/// Each document is the one that its digest names; those that entries name are there, and no others.
+fn blobs(store: &Sqlite, named: &Named) -> Result<(), VerifyError> {
     let sql = "SELECT t.path, b.digest, b.bytes FROM blobs b JOIN tenants t ON t.id = b.tenant ORDER BY b.rowid";
     let mut select = store.connection.prepare(sql)?;
     let mut rows = select.query([])?;
+    let mut missing = named.documents.clone();
     while let Some(row) = rows.next()? {
         let path: String = row.get(0)?;
         let bytes: Vec<u8> = row.get(2)?;
         let digest: Result<[u8; 32], _> = row.get::<_, Vec<u8>>(1)?.try_into();
         let tenant: TenantPath = path.parse().unwrap_or_else(|_| TenantPath::root());
-        let changed = |detail: String| Damage::new(DamageKind::Changed, &tenant, None, detail);
-        let digest = digest.map(Digest::from_bytes).map_err(|_| changed("the digest of a document".to_owned()))?;
-        unpack(&bytes, &digest).map_err(|e| changed(e.to_string()))?;
+        let damage = |kind, detail: String| Damage::new(kind, &tenant, None, detail);
+        let digest = digest
+            .map(Digest::from_bytes)
+            .map_err(|_| damage(DamageKind::Changed, "the digest of a document".to_owned()))?;
+        unpack(&bytes, &digest).map_err(|e| damage(DamageKind::Changed, e.to_string()))?;
+        let place = (tenant.clone(), digest.to_string());
+        if !named.documents.contains(&place) && !named.erased {
+            return Err(damage(DamageKind::Inserted, format!("no entry names the document {digest}")).into());
+        }
+        missing.remove(&place);
     }
-    Ok(())
+    match missing.first() {
+        Some((tenant, digest)) => {
+            let detail = format!("the document {digest} is missing");
+            Err(Damage::new(DamageKind::Dropped, tenant, None, detail).into())
+        }
+        None => Ok(()),
+    }
 }
 
-/// Each idempotency key stands for entries that are there and say what it says they do.
-fn keys(store: &mut Sqlite) -> Result<(), VerifyError> {
+/// Each idempotency key stands for entries that are there and say what it says they do; those that
+/// entries name are there, and no others.
+fn keys(store: &mut Sqlite, named: &Named) -> Result<(), VerifyError> {
     let rows: Vec<(String, Vec<u8>, String)> = {
         let mut select = store.connection.prepare("SELECT key, content, entries FROM keys ORDER BY key")?;
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?
     };
+    let mut missing = named.keys.clone();
     for (key, content, places) in rows {
-        let changed = || Damage { kind: DamageKind::Changed, ..Damage::of_file(format!("the idempotency key `{key}`")) };
+        let damage = |kind| Damage { kind, ..Damage::of_file(format!("the idempotency key `{key}`")) };
+        missing.remove(&key);
+        if !named.keys.contains(&key) && !named.erased {
+            return Err(damage(DamageKind::Inserted).into());
+        }
+        let changed = || damage(DamageKind::Changed);
         let places: Vec<(String, u64)> = serde_json::from_str(&places).map_err(|_| changed())?;
         let mut listed: Vec<(String, String, Value)> = Vec::new();
         let mut erased = false;
@@ -316,7 +369,13 @@ fn keys(store: &mut Sqlite) -> Result<(), VerifyError> {
             return Err(changed().into());
         }
     }
-    Ok(())
+    match missing.first() {
+        Some(key) => {
+            let detail = format!("the idempotency key `{key}` is missing");
+            Err(Damage { kind: DamageKind::Dropped, ..Damage::of_file(detail) }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is derived from the entries is what follows from them.

@@ -87,15 +87,19 @@ fn verify(tenant: Option<&TenantPath>, from: u64, journal: &JournalArg, format: 
                 Format::Json => {
                     let list: Vec<_> = verified
                         .iter()
-                        .map(|v| json!({"tenant": v.tenant, "to": v.to, "hash": v.hash}))
+                        .map(|v| json!({"tenant": v.tenant, "to": v.to, "hash": v.hash, "erased": v.erased}))
                         .collect();
                     output::json(&json!({"intact": true, "chains": list}))?;
                 }
                 Format::Pretty => {
                     let (good, dim) = (style::GOOD, style::DIM);
                     for v in &verified {
+                        let erased = match v.erased {
+                            0 => String::new(),
+                            n => format!(", the bodies of {n} erased"),
+                        };
                         output::result(format_args!(
-                            "{good}intact{good:#}  {}  {} entries  {dim}{}{dim:#}\n",
+                            "{good}intact{good:#}  {}  {} entries{erased}  {dim}{}{dim:#}\n",
                             v.tenant, v.to, v.hash
                         ))?;
                     }

@@ -1,0 +1,5 @@
+//! A program that supervises a command, as cku does with a hidden subcommand; for tests.
+
+fn main() -> std::process::ExitCode {
+    cku_skills::supervise()
+}
