@@ -96,13 +96,16 @@ impl TryFrom<Jwk> for PublicKey {
 
     fn try_from(jwk: Jwk) -> Result<Self, KeyError> {
         if jwk.d.is_some() || jwk.k.is_some() {
-            return Err(KeyError("this is a secret key; give the public one, without `d` and `k`".to_owned()));
+            return Err(KeyError(
+                "this is a secret key; give the public one, without `d` and `k`".to_owned(),
+            ));
         }
         let curve = jwk.crv.as_deref().unwrap_or_default();
         match (jwk.kty.as_str(), curve) {
             ("OKP", "Ed25519") => {
                 let bytes = member("x", jwk.x.as_deref())?;
-                let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError("`x` has not 32 bytes".to_owned()))?;
+                let bytes: [u8; 32] =
+                    bytes.try_into().map_err(|_| KeyError("`x` has not 32 bytes".to_owned()))?;
                 Self::ed25519(bytes)
             }
             ("EC", "P-256") => {
@@ -141,7 +144,8 @@ impl TryFrom<Jwk> for PublicKey {
 
 impl From<PublicKey> for Jwk {
     fn from(key: PublicKey) -> Self {
-        let none = Self { kty: String::new(), crv: None, x: None, y: None, n: None, e: None, d: None, k: None };
+        let none =
+            Self { kty: String::new(), crv: None, x: None, y: None, n: None, e: None, d: None, k: None };
         match key.0 {
             Material::Ed25519(key) => Self {
                 kty: "OKP".to_owned(),
@@ -160,7 +164,8 @@ impl From<PublicKey> for Jwk {
 impl PublicKey {
     fn ed25519(bytes: [u8; 32]) -> Result<Self, KeyError> {
         let key = VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak());
-        key.map(|key| Self(Material::Ed25519(key))).ok_or_else(|| KeyError("`x` is no Ed25519 key".to_owned()))
+        key.map(|key| Self(Material::Ed25519(key)))
+            .ok_or_else(|| KeyError("`x` is no Ed25519 key".to_owned()))
     }
 
     /// The one algorithm that it is used with.
@@ -242,7 +247,8 @@ impl SigningKey {
     /// From PKCS #8 in PEM.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let read = ed25519_dalek::SigningKey::from_pkcs8_pem(pem);
-        read.map(Self).map_err(|_| KeyError("this is no Ed25519 key in PEM; `cku auth keygen` makes one".to_owned()))
+        read.map(Self)
+            .map_err(|_| KeyError("this is no Ed25519 key in PEM; `cku auth keygen` makes one".to_owned()))
     }
 
     /// PKCS #8 in PEM; for a file that only its owner reads.

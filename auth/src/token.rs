@@ -71,7 +71,9 @@ pub enum TokenError {
         wanted: &'static str,
     },
     /// No trusted key has that name.
-    #[error("it is signed with the key `{0}`, which is not trusted here; `cku auth keys` lists those that are")]
+    #[error(
+        "it is signed with the key `{0}`, which is not trusted here; `cku auth keys` lists those that are"
+    )]
     UnknownKey(String),
     /// It does not name its key.
     #[error("it does not say which key signed it; sign it with `kid` in its header")]
@@ -134,7 +136,8 @@ pub fn verify(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticate
         return Err(TokenError::Malformed(format!("it has more than {LONGEST} bytes")));
     }
     let (message, signature) = token.rsplit_once('.').ok_or_else(not_three)?;
-    let (header, payload) = message.split_once('.').filter(|(_, p)| !p.contains('.')).ok_or_else(not_three)?;
+    let (header, payload) =
+        message.split_once('.').filter(|(_, p)| !p.contains('.')).ok_or_else(not_three)?;
     let header = document("header", header)?;
     let key = key_of(&header, trust)?;
     let bytes = part("signature", signature)?;
@@ -184,7 +187,8 @@ fn key_of<'t>(header: &Map<String, Value>, trust: &'t Trust) -> Result<&'t Trust
         None => return Err(TokenError::NoKey),
     };
     let key = trust.keys.iter().find(|key| key.id.as_str() == kid);
-    let key = key.ok_or_else(|| TokenError::UnknownKey(kid.chars().take(64).flat_map(char::escape_debug).collect()))?;
+    let key = key
+        .ok_or_else(|| TokenError::UnknownKey(kid.chars().take(64).flat_map(char::escape_debug).collect()))?;
     let wanted = key.public_key.algorithm().as_str();
     match header.get("alg").and_then(Value::as_str) {
         Some(said) if said == wanted => Ok(key),
@@ -250,7 +254,10 @@ fn claims(
     }
     if issued_at.after(trust.longest).is_some_and(|latest| expires_at > latest) {
         let hours = trust.longest.as_secs() / 3_600;
-        return Err(TokenError::Claim { name: "exp", problem: format!("is more than {hours} hours after `iat`") });
+        return Err(TokenError::Claim {
+            name: "exp",
+            problem: format!("is more than {hours} hours after `iat`"),
+        });
     }
     if now >= late(expires_at) {
         return Err(TokenError::Expired(expires_at));
@@ -266,13 +273,21 @@ fn claims(
         return Err(TokenError::NotTheirs { issuer: key.issuer.clone(), whom });
     }
     let token_id = claims.get("jti").map(|_| text(claims, "jti").map(str::to_owned)).transpose()?;
-    Ok(Authenticated { principal, issuer: key.issuer.clone(), issued_at, expires_at, key_id: key.id.clone(), token_id })
+    Ok(Authenticated {
+        principal,
+        issuer: key.issuer.clone(),
+        issued_at,
+        expires_at,
+        key_id: key.id.clone(),
+        token_id,
+    })
 }
 
 fn principal(claims: &Map<String, Value>) -> Result<Principal, TokenError> {
     let unfit = |name, problem: String| TokenError::Claim { name, problem };
-    let id: PrincipalId =
-        text(claims, "sub")?.parse().map_err(|e: cku_base::PrincipalIdError| unfit("sub", format!("is unfit: {e}")))?;
+    let id: PrincipalId = text(claims, "sub")?
+        .parse()
+        .map_err(|e: cku_base::PrincipalIdError| unfit("sub", format!("is unfit: {e}")))?;
     let tenant: TenantPath = text(claims, "tenant")?
         .parse()
         .map_err(|e: cku_base::TenantPathError| unfit("tenant", format!("is unfit: {e}")))?;

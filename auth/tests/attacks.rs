@@ -87,12 +87,22 @@ fn the_good_one_is_good() {
 fn what_every_attack_is_told() {
     let (h, p) = (header(), payload());
     let kid = key().public_key().id();
-    let none = |alg: &str| format!("{}.{}.", B64.encode(with(h.clone(), "alg", json!(alg)).to_string()), B64.encode(p.to_string()));
+    let none = |alg: &str| {
+        format!(
+            "{}.{}.",
+            B64.encode(with(h.clone(), "alg", json!(alg)).to_string()),
+            B64.encode(p.to_string())
+        )
+    };
     let hmac = |secret: &[u8]| {
         let header = json!({"alg": "HS256", "kid": kid, "typ": "JWT"});
         let message = format!("{}.{}", B64.encode(header.to_string()), B64.encode(p.to_string()));
-        let signature =
-            crypto::sign(message.as_bytes(), &EncodingKey::from_secret(secret), jsonwebtoken::Algorithm::HS256).unwrap();
+        let signature = crypto::sign(
+            message.as_bytes(),
+            &EncodingKey::from_secret(secret),
+            jsonwebtoken::Algorithm::HS256,
+        )
+        .unwrap();
         format!("{message}.{signature}")
     };
     let jwk = serde_json::to_value(key().public_key()).unwrap();
@@ -119,14 +129,20 @@ fn what_every_attack_is_told() {
         ("kid a number", signed(&with(h.clone(), "kid", json!(0)), &p)),
         ("alg twice", signed_texts(&twice(h.to_string(), "\"alg\":\"none\""), &p.to_string())),
         ("sub twice, evil first", signed_texts(&h.to_string(), &twice(p.to_string(), "\"sub\":\"root\""))),
-        ("sub twice, evil last", signed_texts(&h.to_string(), &p.to_string().replace('}', ",\"sub\":\"root\"}"))),
+        (
+            "sub twice, evil last",
+            signed_texts(&h.to_string(), &p.to_string().replace('}', ",\"sub\":\"root\"}")),
+        ),
         ("another audience", signed(&h, &with(p.clone(), "aud", json!("other")))),
         ("a list without us", signed(&h, &with(p.clone(), "aud", json!(["a", "b"])))),
         ("an audience that only begins so", signed(&h, &with(p.clone(), "aud", json!("cku.evil")))),
         ("no audience", signed(&h, &without(p.clone(), "aud"))),
         ("another issuer", signed(&h, &with(p.clone(), "iss", json!("https://evil.example")))),
         ("no issuer", signed(&h, &without(p.clone(), "iss"))),
-        ("expired", signed(&h, &with(with(p.clone(), "exp", json!(1_795_175_000)), "iat", json!(1_795_170_000)))),
+        (
+            "expired",
+            signed(&h, &with(with(p.clone(), "exp", json!(1_795_175_000)), "iat", json!(1_795_170_000))),
+        ),
         ("no exp", signed(&h, &without(p.clone(), "exp"))),
         ("exp a text", signed(&h, &with(p.clone(), "exp", json!("1795179600")))),
         ("exp beyond all", signed(&h, &with(p.clone(), "exp", json!(1e300)))),
@@ -136,7 +152,10 @@ fn what_every_attack_is_told() {
         ("iat in the future", signed(&h, &with(p.clone(), "iat", json!(1_795_176_031)))),
         ("nbf in the future", signed(&h, &with(p.clone(), "nbf", json!(1_795_176_031)))),
         ("no sub", signed(&h, &without(p.clone(), "sub"))),
-        ("a sub that looks like another", signed(&h, &with(p.clone(), "sub", json!("d\u{430}na@acme.example")))),
+        (
+            "a sub that looks like another",
+            signed(&h, &with(p.clone(), "sub", json!("d\u{430}na@acme.example"))),
+        ),
         ("an empty sub", signed(&h, &with(p.clone(), "sub", json!("")))),
         ("a tenant that is none", signed(&h, &with(p.clone(), "tenant", json!("acme/../globex")))),
         ("another tenant", signed(&h, &with(p.clone(), "tenant", json!("globex")))),
@@ -200,7 +219,12 @@ fn a_revoked_key_counts_for_nothing_from_that_moment() {
 #[test]
 fn the_key_of_another_issuer_does_not_speak_for_us() {
     let other = SigningKey::from_seed(&[8; 32]);
-    let globex = TrustedKey::new(other.public_key(), "https://id.globex.example", "globex".parse().unwrap(), [PrincipalKind::User]);
+    let globex = TrustedKey::new(
+        other.public_key(),
+        "https://id.globex.example",
+        "globex".parse().unwrap(),
+        [PrincipalKind::User],
+    );
     let trust = Trust::new(vec![trusted(), globex], "cku").unwrap();
     let principal = Principal {
         kind: PrincipalKind::User,
@@ -228,7 +252,10 @@ fn keys_that_cannot_be_trusted_together_are_refused() {
         TrustedKey::new(other.clone(), "https://ci.example", tenant.parse().unwrap(), kinds.iter().copied())
     };
     let together = |key| Trust::new(vec![trusted(), key], "cku").map(|_| ());
-    assert!(matches!(together(key("acme/payments", &[PrincipalKind::User])), Err(TrustError::Overlap { .. })));
+    assert!(matches!(
+        together(key("acme/payments", &[PrincipalKind::User])),
+        Err(TrustError::Overlap { .. })
+    ));
     assert!(matches!(together(key("/", &[PrincipalKind::User])), Err(TrustError::Overlap { .. })));
     assert_eq!(together(key("acme", &[PrincipalKind::ServiceAccount])), Ok(()));
     assert_eq!(together(key("globex", &[PrincipalKind::User])), Ok(()));
@@ -263,8 +290,10 @@ fn keys_that_are_none_are_refused() {
         json!({"kty": "OKP", "crv": "Ed25519", "x": zero, "d": zero}),
         json!({"x": zero}),
     ];
-    let told: Vec<String> =
-        cases.iter().map(|jwk| serde_json::from_value::<PublicKey>(jwk.clone()).unwrap_err().to_string()).collect();
+    let told: Vec<String> = cases
+        .iter()
+        .map(|jwk| serde_json::from_value::<PublicKey>(jwk.clone()).unwrap_err().to_string())
+        .collect();
     insta::assert_snapshot!(told.join("\n"));
 }
 
