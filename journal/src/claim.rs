@@ -48,7 +48,8 @@ pub(crate) fn claim(journal: &Path, work: &str, holder: &str) -> Result<Claim, C
     let unusable = |error| ClaimError::Unusable { path: path.display().to_string(), error };
     fs::create_dir_all(&folder).map_err(unusable)?;
     loop {
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let open =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -56,7 +57,9 @@ pub(crate) fn claim(journal: &Path, work: &str, holder: &str) -> Result<Claim, C
                 let mut holder = String::new();
                 let read = (&mut file).take(256).read_to_string(&mut holder);
                 let known = read.is_ok() && !holder.is_empty();
-                return Err(ClaimError::Held { holder: if known { holder } else { "another process".to_owned() } });
+                return Err(ClaimError::Held {
+                    holder: if known { holder } else { "another process".to_owned() },
+                });
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }

@@ -88,7 +88,12 @@ fn advice(kind: DamageKind) -> &'static str {
 }
 
 impl Damage {
-    pub(crate) fn new(kind: DamageKind, tenant: &TenantPath, seq: Option<u64>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: DamageKind,
+        tenant: &TenantPath,
+        seq: Option<u64>,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { kind, tenant: Some(tenant.clone()), seq, detail: detail.into() }
     }
 

@@ -174,7 +174,12 @@ pub(crate) enum Misfit {
 }
 
 /// Whether an entry follows `head` in the chain of `tenant`; `text` is its body as it is stored.
-pub(crate) fn check(entry: &Entry, text: Option<&[u8]>, tenant: &TenantPath, head: &Head) -> Result<(), Misfit> {
+pub(crate) fn check(
+    entry: &Entry,
+    text: Option<&[u8]>,
+    tenant: &TenantPath,
+    head: &Head,
+) -> Result<(), Misfit> {
     let Header { seq, time, prev, .. } = &entry.header;
     if let (Some(body), Some(text)) = (&entry.body, text) {
         if body_hash(&body.salt, text) != entry.header.body_hash {

@@ -65,9 +65,10 @@ pub struct Journal {
 struct Shared {
     path: PathBuf,
     options: Options,
+    /// Closed before the writer, which leaves everything in one file when it is the last.
+    readers: Mutex<Vec<Sqlite>>,
     /// None where it was opened to read.
     writer: Option<Writer>,
-    readers: Mutex<Vec<Sqlite>>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -105,7 +106,9 @@ impl Journal {
         let writer = Writer::start(store, path.to_owned(), projector, clock, queue);
         let writer = writer.map_err(|e| OpenError::Unusable(format!("no thread to write: {e}")))?;
         let readers = Mutex::new(Vec::new());
-        Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), options, writer: Some(writer), readers }) })
+        Ok(Self {
+            shared: Arc::new(Shared { path: path.to_owned(), options, writer: Some(writer), readers }),
+        })
     }
 
     /// The file.
@@ -227,7 +230,9 @@ impl Journal {
         let idle = readers().pop();
         let mut store = match idle {
             Some(store) => store,
-            None => Sqlite::open_to_read(&self.shared.path).map_err(|e| ReadError(StorageError(e.to_string())))?,
+            None => {
+                Sqlite::open_to_read(&self.shared.path).map_err(|e| ReadError(StorageError(e.to_string())))?
+            }
         };
         let result = read(&mut store)?;
         readers().push(store);

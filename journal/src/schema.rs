@@ -49,7 +49,9 @@ pub enum OpenError {
     #[error("it is not a journal of cku; name the file that `cku init` made")]
     NotAJournal,
     /// Another version of cku made it.
-    #[error("it has the format {found}, and this version of cku reads format {FORMAT}; use the version of cku that made it")]
+    #[error(
+        "it has the format {found}, and this version of cku reads format {FORMAT}; use the version of cku that made it"
+    )]
     OtherFormat {
         /// What it says.
         found: i32,
@@ -72,7 +74,8 @@ pub(crate) fn create(path: &Path) -> Result<Connection, OpenError> {
     }
     let made = connect(path).and_then(|connection| {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {FORMAT}; COMMIT"))?;
+        connection
+            .execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {FORMAT}; COMMIT"))?;
         Ok(connection)
     });
     made.map_err(|error| {
@@ -115,7 +118,8 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
 }
 
 fn read_connection(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let name: String = path.to_string_lossy().bytes().map(escaped).collect();
     let immutable = if immutable { "&immutable=1" } else { "" };
     let connection = Connection::open_with_flags(format!("file:{name}?mode=ro{immutable}"), flags)?;

@@ -102,7 +102,8 @@ impl Sqlite {
 
     /// The head of a chain inside a transaction.
     fn head_of(&self, tenant: &TenantPath, id: i64) -> Result<Head, StorageError> {
-        let mut find = self.connection.prepare_cached("SELECT seq, hash, time FROM heads WHERE tenant = ?1")?;
+        let mut find =
+            self.connection.prepare_cached("SELECT seq, hash, time FROM heads WHERE tenant = ?1")?;
         let mut rows = find.query([id])?;
         match rows.next()? {
             Some(row) => head(row),
@@ -110,12 +111,7 @@ impl Sqlite {
         }
     }
 
-    fn write(
-        &mut self,
-        ready: &Ready,
-        projector: &dyn Projector,
-        now: Timestamp,
-    ) -> Result<Appended, Stop> {
+    fn write(&mut self, ready: &Ready, projector: &dyn Projector, now: Timestamp) -> Result<Appended, Stop> {
         if let Some((key, content)) = &ready.key {
             if let Some(first) = self.first_of(key, content)? {
                 return Ok(Appended { entries: first, repeated: true });
@@ -263,7 +259,10 @@ impl Store for Sqlite {
     fn tenants(&mut self) -> Result<Vec<TenantPath>, StorageError> {
         let mut select = self.connection.prepare_cached("SELECT path FROM tenants ORDER BY path")?;
         let paths = select.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        paths.into_iter().map(|p| p.parse().map_err(|e| StorageError(format!("a tenant is damaged: {e}")))).collect()
+        paths
+            .into_iter()
+            .map(|p| p.parse().map_err(|e| StorageError(format!("a tenant is damaged: {e}"))))
+            .collect()
     }
 
     fn blob(&mut self, tenant: &TenantPath, digest: &Digest) -> Result<Option<Vec<u8>>, StorageError> {
@@ -402,7 +401,8 @@ pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>, AppendError> {
     if bytes.len() > LARGEST {
         return Err(AppendError::Unfit(format!("a document of {} bytes; at most {LARGEST}", bytes.len())));
     }
-    zstd::bulk::compress(bytes, 3).map_err(|e| AppendError::Unfit(format!("a document cannot be packed: {e}")))
+    zstd::bulk::compress(bytes, 3)
+        .map_err(|e| AppendError::Unfit(format!("a document cannot be packed: {e}")))
 }
 
 /// Reads a document, and sees that it is the one that was asked for.

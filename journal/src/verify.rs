@@ -103,7 +103,9 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
             let subject = stored.entry.subject();
             if stored.entry.body.is_some() && stored.subject.as_deref() != subject {
                 let detail = "the index of streams names another subject than its body";
-                return Err(Damage::new(DamageKind::Changed, tenant, Some(stored.entry.header.seq), detail).into());
+                return Err(
+                    Damage::new(DamageKind::Changed, tenant, Some(stored.entry.header.seq), detail).into()
+                );
             }
             erased += u64::from(stored.entry.body.is_none());
             at = stored.entry.head();
@@ -115,7 +117,9 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
     let recorded = recorded_head(store, tenant, id)?;
     if recorded != at {
         let (kind, detail) = match recorded.seq {
-            n if n > at.seq => (DamageKind::Truncated, format!("the chain ends here, and its head is entry {n}")),
+            n if n > at.seq => {
+                (DamageKind::Truncated, format!("the chain ends here, and its head is entry {n}"))
+            }
             _ => (DamageKind::Changed, format!("the chain goes on past its head, entry {}", recorded.seq)),
         };
         return Err(Damage::new(kind, tenant, Some(at.seq), detail).into());
@@ -125,7 +129,8 @@ fn chain_in_snapshot(store: &mut Sqlite, tenant: &TenantPath, from: u64) -> Resu
 
 fn tenant_id(store: &Sqlite, tenant: &TenantPath) -> Result<Option<i64>, VerifyError> {
     use rusqlite::OptionalExtension;
-    let find = store.connection.query_row("SELECT id FROM tenants WHERE path = ?1", [tenant.as_str()], |r| r.get(0));
+    let find =
+        store.connection.query_row("SELECT id FROM tenants WHERE path = ?1", [tenant.as_str()], |r| r.get(0));
     Ok(find.optional()?)
 }
 
@@ -133,7 +138,9 @@ fn recorded_head(store: &Sqlite, tenant: &TenantPath, id: i64) -> Result<Head, V
     let mut find = store.connection.prepare("SELECT seq, hash, time FROM heads WHERE tenant = ?1")?;
     let mut rows = find.query([id])?;
     match rows.next()? {
-        Some(row) => head(row).map_err(|e| Damage::new(DamageKind::Changed, tenant, None, e.to_string()).into()),
+        Some(row) => {
+            head(row).map_err(|e| Damage::new(DamageKind::Changed, tenant, None, e.to_string()).into())
+        }
         None => Ok(Head::empty(tenant)),
     }
 }
@@ -153,7 +160,12 @@ fn diagnose(
         return Ok(match store.read(tenant, before.seq, 1)?.first() {
             Some(next) => damage(
                 DamageKind::Dropped,
-                format!("after entry {} comes entry {}; {} missing", before.seq, next.header.seq, missing(expected, at)),
+                format!(
+                    "after entry {} comes entry {}; {} missing",
+                    before.seq,
+                    next.header.seq,
+                    missing(expected, at)
+                ),
             ),
             None => damage(DamageKind::Truncated, "the chain ends here".to_owned()),
         });
@@ -210,7 +222,10 @@ fn missing(from: u64, to: u64) -> String {
 }
 
 /// Verifies everything in the file.
-pub(crate) fn everything(store: &mut Sqlite, projector: &dyn Projector) -> Result<Vec<Verified>, VerifyError> {
+pub(crate) fn everything(
+    store: &mut Sqlite,
+    projector: &dyn Projector,
+) -> Result<Vec<Verified>, VerifyError> {
     let snapshot = Snapshot::begin(store)?;
     let verified = everything_in_snapshot(snapshot.store, projector);
     snapshot.end();
@@ -273,7 +288,8 @@ fn strangers(store: &Sqlite) -> Result<(), VerifyError> {
         store.connection.prepare(sql)?.query_map([], |row| row.get(0))?.next().transpose()?;
     match headless.and_then(|path| path.parse().ok()) {
         Some(tenant) => {
-            Err(Damage::new(DamageKind::Truncated, &tenant, None, "it has no entries, though it had some").into())
+            Err(Damage::new(DamageKind::Truncated, &tenant, None, "it has no entries, though it had some")
+                .into())
         }
         None => Ok(()),
     }
@@ -298,7 +314,9 @@ impl Named {
             };
             let documents = body.value.get(DOCUMENTS).and_then(Value::as_array).into_iter().flatten();
             let tenant = &entry.header.tenant;
-            named.documents.extend(documents.filter_map(Value::as_str).map(|d| (tenant.clone(), d.to_owned())));
+            named
+                .documents
+                .extend(documents.filter_map(Value::as_str).map(|d| (tenant.clone(), d.to_owned())));
             named.keys.extend(body.value.get(KEY).and_then(Value::as_str).map(str::to_owned));
             Ok(())
         })?;
@@ -308,7 +326,8 @@ impl Named {
 
 /// Each document is the one that its digest names; those that entries name are there, and no others.
 fn blobs(store: &Sqlite, named: &Named) -> Result<(), VerifyError> {
-    let sql = "SELECT t.path, b.digest, b.bytes FROM blobs b JOIN tenants t ON t.id = b.tenant ORDER BY b.rowid";
+    let sql =
+        "SELECT t.path, b.digest, b.bytes FROM blobs b JOIN tenants t ON t.id = b.tenant ORDER BY b.rowid";
     let mut select = store.connection.prepare(sql)?;
     let mut rows = select.query([])?;
     let mut missing = named.documents.clone();
@@ -385,7 +404,8 @@ fn derived(store: &mut Sqlite, projector: &dyn Projector) -> Result<(), VerifyEr
     if kept == fresh {
         return Ok(());
     }
-    let differs = kept.iter().find(|row| !fresh.contains(row)).or_else(|| fresh.iter().find(|row| !kept.contains(row)));
+    let differs =
+        kept.iter().find(|row| !fresh.contains(row)).or_else(|| fresh.iter().find(|row| !kept.contains(row)));
     let what = differs.map_or_else(String::new, |(_, table, key, _)| format!("`{key}` of `{table}`"));
     let detail = format!("{what} is not what follows from the entries");
     Err(Damage { kind: DamageKind::Derived, ..Damage::of_file(detail) }.into())

@@ -92,7 +92,8 @@ impl Writer {
             waiting: waiting.clone(),
             health: health.clone(),
         };
-        let handle = std::thread::Builder::new().name("journal".to_owned()).spawn(move || thread.run(&receiver))?;
+        let handle =
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || thread.run(&receiver))?;
         Ok(Self { jobs: Some(jobs), waiting, health, thread: Some(handle) })
     }
 

@@ -38,7 +38,10 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
     for (table, columns) in [
         ("sqlite_schema", "name || coalesce(sql, '')"),
         ("tenants", "id || path"),
-        ("entries", "tenant || ' ' || seq || ' ' || time || kind || hex(prev) || hex(body_hash) || hex(hash) || coalesce(subject, '-') || coalesce(hex(salt), '-') || coalesce(hex(body), '-')"),
+        (
+            "entries",
+            "tenant || ' ' || seq || ' ' || time || kind || hex(prev) || hex(body_hash) || hex(hash) || coalesce(subject, '-') || coalesce(hex(salt), '-') || coalesce(hex(body), '-')",
+        ),
         ("heads", "tenant || ' ' || seq || hex(hash) || time"),
         ("blobs", "tenant || hex(digest) || hex(bytes)"),
         ("keys", "key || hex(content) || entries"),
@@ -57,7 +60,10 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 
 /// Damages that a hand with SQL can do, and what they are called.
 const BY_HAND: [(&str, &str); 28] = [
-    ("changed body", "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"n\":7,', '\"n\":8,') AS BLOB) WHERE CAST(body AS TEXT) LIKE '%\"n\":7,%'"),
+    (
+        "changed body",
+        "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"n\":7,', '\"n\":8,') AS BLOB) WHERE CAST(body AS TEXT) LIKE '%\"n\":7,%'",
+    ),
     ("changed body and salt erased", "UPDATE entries SET salt = NULL WHERE tenant = 1 AND seq = 4"),
     ("changed salt", "UPDATE entries SET salt = randomblob(32) WHERE tenant = 2 AND seq = 9"),
     ("changed time", "UPDATE entries SET time = time + 1 WHERE tenant = 2 AND seq = 9"),
@@ -70,13 +76,25 @@ const BY_HAND: [(&str, &str); 28] = [
     ("truncated at the end", "DELETE FROM entries WHERE tenant = 2 AND seq > 38"),
     ("truncated to nothing", "DELETE FROM entries WHERE tenant = 2; DELETE FROM heads WHERE tenant = 2"),
     ("head moved back", "UPDATE heads SET seq = 3 WHERE tenant = 2"),
-    ("dropped and moved up", "DELETE FROM entries WHERE tenant = 2 AND seq = 9; UPDATE entries SET seq = seq - 1 WHERE tenant = 2 AND seq > 9"),
-    ("reordered", "UPDATE entries SET seq = -1 WHERE tenant = 2 AND seq = 9; UPDATE entries SET seq = 9 WHERE tenant = 2 AND seq = 10; UPDATE entries SET seq = 10 WHERE tenant = 2 AND seq = -1"),
-    ("replayed at the end", "INSERT INTO entries SELECT tenant, 41, time, kind, prev, body_hash, hash, subject, salt, body FROM entries WHERE tenant = 2 AND seq = 12"),
+    (
+        "dropped and moved up",
+        "DELETE FROM entries WHERE tenant = 2 AND seq = 9; UPDATE entries SET seq = seq - 1 WHERE tenant = 2 AND seq > 9",
+    ),
+    (
+        "reordered",
+        "UPDATE entries SET seq = -1 WHERE tenant = 2 AND seq = 9; UPDATE entries SET seq = 9 WHERE tenant = 2 AND seq = 10; UPDATE entries SET seq = 10 WHERE tenant = 2 AND seq = -1",
+    ),
+    (
+        "replayed at the end",
+        "INSERT INTO entries SELECT tenant, 41, time, kind, prev, body_hash, hash, subject, salt, body FROM entries WHERE tenant = 2 AND seq = 12",
+    ),
     ("moved to another tenant", "UPDATE entries SET tenant = 1, seq = 21 WHERE tenant = 2 AND seq = 40"),
     ("tenant renamed", "UPDATE tenants SET path = 'initech' WHERE id = 1"),
     ("stranger", "INSERT INTO heads VALUES (7, 1, randomblob(32), 0)"),
-    ("document changed", "UPDATE blobs SET bytes = (SELECT bytes FROM blobs ORDER BY rowid DESC LIMIT 1) WHERE rowid = 1"),
+    (
+        "document changed",
+        "UPDATE blobs SET bytes = (SELECT bytes FROM blobs ORDER BY rowid DESC LIMIT 1) WHERE rowid = 1",
+    ),
     ("document named otherwise", "UPDATE blobs SET digest = randomblob(32) WHERE rowid = 2"),
     ("document dropped", "DELETE FROM blobs WHERE rowid = 2"),
     ("document of another tenant", "UPDATE blobs SET tenant = 3 - tenant WHERE rowid = 2"),
@@ -123,7 +141,9 @@ fn forged_entries_that_are_whole_are_named() {
         drop(connection);
         found(&copy).unwrap()
     };
-    let forked = said("DELETE FROM entries WHERE tenant = 2 AND seq > 30; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq > 30");
+    let forked = said(
+        "DELETE FROM entries WHERE tenant = 2 AND seq > 30; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq > 30",
+    );
     assert!(forked.starts_with("forked at entry 31 of acme/payments"), "{forked}");
     let inserted = said(
         "UPDATE entries SET seq = seq + 1000 WHERE tenant = 2 AND seq >= 31; UPDATE entries SET seq = seq - 999 WHERE tenant = 2 AND seq > 1000; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq = 31",

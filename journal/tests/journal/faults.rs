@@ -74,7 +74,8 @@ fn many_write_at_once_and_all_is_there() {
     assert_eq!(seqs, 16 * 25);
     for thread in 0..16 {
         let says: Vec<_> = journal.stream(&tenant("acme"), &format!("s{thread}")).unwrap();
-        let says: Vec<_> = says.iter().map(|e| e.body.as_ref().unwrap().value["says"].as_u64().unwrap()).collect();
+        let says: Vec<_> =
+            says.iter().map(|e| e.body.as_ref().unwrap().value["says"].as_u64().unwrap()).collect();
         assert_eq!(says, (0..25).step_by(2).collect::<Vec<_>>());
     }
 }
@@ -104,7 +105,8 @@ fn appends_until_it_is_killed() {
     let journal = Journal::open(std::path::Path::new(&path), options()).unwrap();
     let mut out = std::io::stdout().lock();
     for n in 0.. {
-        let appended = journal.append(command(vec![draft("acme", "a", json!(n)), draft("globex", "b", json!(n))]));
+        let appended =
+            journal.append(command(vec![draft("acme", "a", json!(n)), draft("globex", "b", json!(n))]));
         writeln!(out, "durable {}", appended.unwrap().entries[0].header.seq).unwrap();
         out.flush().unwrap();
     }
@@ -175,7 +177,8 @@ struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
     fn mount(at: &std::path::Path) -> Option<Self> {
-        let mounted = Process::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(at).output();
+        let mounted =
+            Process::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(at).output();
         mounted.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
     }
 }

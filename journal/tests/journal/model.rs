@@ -14,7 +14,12 @@ const SUBJECTS: [&str; 3] = ["a", "b", "c"];
 /// What a test does.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { drafts: Vec<(usize, usize, u8)>, key: Option<u8>, guard: Option<(usize, usize, u64)>, refused: bool },
+    Append {
+        drafts: Vec<(usize, usize, u8)>,
+        key: Option<u8>,
+        guard: Option<(usize, usize, u64)>,
+        refused: bool,
+    },
     Reopen,
     Rebuild,
 }
@@ -44,9 +49,15 @@ impl Model {
     }
 }
 
-fn to_command(drafts: &[(usize, usize, u8)], key: Option<u8>, guard: Option<(usize, usize, u64)>, refused: bool) -> Command {
-    let mut command =
-        command(drafts.iter().map(|(at, subject, n)| draft(TENANTS[*at], SUBJECTS[*subject], json!(n))).collect());
+fn to_command(
+    drafts: &[(usize, usize, u8)],
+    key: Option<u8>,
+    guard: Option<(usize, usize, u64)>,
+    refused: bool,
+) -> Command {
+    let mut command = command(
+        drafts.iter().map(|(at, subject, n)| draft(TENANTS[*at], SUBJECTS[*subject], json!(n))).collect(),
+    );
     if refused {
         command.drafts.last_mut().unwrap().body.insert("refused".to_owned(), json!(true));
     }
@@ -163,7 +174,8 @@ fn a_refused_command_leaves_the_others_of_its_batch_alone() {
     assert!(answers.iter().enumerate().all(|(n, a)| a.is_ok() == (n % 2 == 0)));
     for at in ["acme", "globex"] {
         let says: Vec<_> = journal.read(&tenant(at), 0, 1_000).unwrap();
-        let says: Vec<_> = says.iter().map(|e| e.body.as_ref().unwrap().value["says"].as_u64().unwrap()).collect();
+        let says: Vec<_> =
+            says.iter().map(|e| e.body.as_ref().unwrap().value["says"].as_u64().unwrap()).collect();
         assert_eq!(says, (0..200).step_by(2).collect::<Vec<_>>());
     }
     journal.verify_all().unwrap();

@@ -87,7 +87,8 @@ pub(crate) fn filled(path: &Path, entries: usize) -> Journal {
     let journal = Journal::create(path, options()).unwrap();
     for n in 0..entries {
         let at = if n % 3 == 0 { "globex" } else { "acme/payments" };
-        let mut command = command(vec![draft(at, &format!("run:{}", n % 5), json!({"n": n, "text": "größer ✓"}))]);
+        let mut command =
+            command(vec![draft(at, &format!("run:{}", n % 5), json!({"n": n, "text": "größer ✓"}))]);
         command.key = (n % 4 == 0).then(|| format!("key-{n}"));
         if n % 5 == 0 {
             command.blobs.push((tenant(at), format!("document {n} ").repeat(20).into_bytes()));

@@ -63,7 +63,8 @@ fn the_vectors_are_what_is_written() {
 
 #[test]
 fn python_recomputes_the_vectors_and_finds_what_was_changed() {
-    let run = |file: &std::path::Path| Process::new("python3").arg(vectors().join("verify.py")).arg(file).output();
+    let run =
+        |file: &std::path::Path| Process::new("python3").arg(vectors().join("verify.py")).arg(file).output();
     let file = vectors().join("entries.jsonl");
     let Ok(output) = run(&file) else {
         assert!(std::env::var_os("CI").is_none(), "python3 is missing");
