@@ -59,7 +59,9 @@ mod tests {
     fn a_duration_is_a_number_and_a_unit() {
         assert_eq!(parse_duration("10m"), Some(Duration::from_secs(600)));
         assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
-        for bad in ["", "10", "m", "1.5h", "-1s", "10 m", "1w", "99999999999999999999s", "18446744073709551615d"] {
+        for bad in
+            ["", "10", "m", "1.5h", "-1s", "10 m", "1w", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }

@@ -74,7 +74,9 @@ impl Failure {
             Kind::StorageFull | Kind::QuotaExceeded | Kind::OutOfMemory | Kind::FileTooLarge => {
                 FailureClass::Resource
             }
-            Kind::TimedOut | Kind::Interrupted | Kind::WouldBlock | Kind::ResourceBusy => FailureClass::Transient,
+            Kind::TimedOut | Kind::Interrupted | Kind::WouldBlock | Kind::ResourceBusy => {
+                FailureClass::Transient
+            }
             _ => FailureClass::Unknown,
         };
         Self::new(class, format!("{what}: {error}"))

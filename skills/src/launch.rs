@@ -102,7 +102,9 @@ pub(crate) fn confine(writable: &[PathBuf]) -> Result<(), NotStarted> {
 /// Whether commands can be confined here: asked in a thread of its own, which ends with the answer.
 pub fn can_confine() -> Result<(), String> {
     let asked = std::thread::spawn(|| confine(&[])).join();
-    asked.unwrap_or_else(|_| Err(NotStarted { message: "asking panicked".to_owned(), errno: None })).map_err(|e| e.message)
+    asked
+        .unwrap_or_else(|_| Err(NotStarted { message: "asking panicked".to_owned(), errno: None }))
+        .map_err(|e| e.message)
 }
 
 impl Status {

@@ -48,7 +48,11 @@ pub trait Skill: Send + Sync {
     /// Its name in plans.
     fn name(&self) -> &'static str;
     /// Whether it can take these arguments.
-    fn check(&self, with: &Map<String, Value>, undo: Option<&Map<String, Value>>) -> Result<Traits, ArgumentError>;
+    fn check(
+        &self,
+        with: &Map<String, Value>,
+        undo: Option<&Map<String, Value>>,
+    ) -> Result<Traits, ArgumentError>;
     /// Carries it out.
     fn run(&self, act: Act<'_>) -> Report;
     /// Takes its effect back; doing that twice is as doing it once.

@@ -12,8 +12,8 @@ use std::{
 };
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpid, kill_process, setrlimit,
-    set_child_subreaper, waitid, waitpid, WaitOptions,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process,
+    set_child_subreaper, setrlimit, waitid, waitpid,
 };
 
 use crate::launch::{NotStarted, Spec, Status, confine};
@@ -42,7 +42,8 @@ pub fn supervise() -> std::process::ExitCode {
         _ => return std::process::ExitCode::from(2),
     };
     let status = supervised(&spec, input);
-    let written = serde_json::to_vec(&status).map_err(std::io::Error::other).and_then(|s| fs::write(&spec.status, s));
+    let written =
+        serde_json::to_vec(&status).map_err(std::io::Error::other).and_then(|s| fs::write(&spec.status, s));
     if written.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::from(5) }
 }
 
@@ -60,7 +61,9 @@ fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Status {
     if !matches!(first, Ok(Happened::Ended)) {
         end(Signal::TERM);
         let until = Instant::now() + GRACE;
-        while let Ok(Happened::Asked) = happened.recv_timeout(until.saturating_duration_since(Instant::now())) {}
+        while let Ok(Happened::Asked) = happened.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+        }
     }
     let left_behind = left_behind(&child);
     end_all(&child);
@@ -77,7 +80,9 @@ fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Status {
 fn left_behind(child: &Child) -> usize {
     let until = Instant::now() + PARTING;
     loop {
-        let left = descendants().into_iter().filter(|pid| u32::try_from(pid.as_raw_nonzero().get()) != Ok(child.id()));
+        let left = descendants()
+            .into_iter()
+            .filter(|pid| u32::try_from(pid.as_raw_nonzero().get()) != Ok(child.id()));
         match left.count() {
             0 => return 0,
             left if Instant::now() > until => return left,
@@ -91,7 +96,8 @@ fn prepare(spec: &Spec) -> Result<(), NotStarted> {
         message: format!("{what}: {error}"),
         errno: Some(error.raw_os_error()),
     };
-    set_child_subreaper(Some(getpid())).map_err(|e| of_system("what it leaves behind could not be kept", e))?;
+    set_child_subreaper(Some(getpid()))
+        .map_err(|e| of_system("what it leaves behind could not be kept", e))?;
     let limit = |resource, most: u64| {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
             .map_err(|e| of_system("a limit could not be set", e))
@@ -182,7 +188,9 @@ fn end_all(child: &Child) {
 fn descendants() -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         // The name stands in brackets and may hold anything.
         let Some((_, rest)) = stat.rsplit_once(')') else { continue };

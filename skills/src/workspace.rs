@@ -28,7 +28,9 @@ pub enum WorkspaceError {
     #[error("the workspace `{0}` is no folder")]
     NoFolder(String),
     /// What cku keeps of the run would lie where steps can write.
-    #[error("`{inside}` lies inside the workspace `{workspace}`, where steps could change it; name another workspace, or keep the journal elsewhere")]
+    #[error(
+        "`{inside}` lies inside the workspace `{workspace}`, where steps could change it; name another workspace, or keep the journal elsewhere"
+    )]
     Exposed {
         /// What cku keeps.
         inside: String,
@@ -40,7 +42,8 @@ pub enum WorkspaceError {
 impl Workspace {
     /// A folder that is there, with a folder for backups that only cku reads; it is made.
     pub fn open(root: &Path, backups: &Path) -> Result<Self, WorkspaceError> {
-        let unusable = |path: &Path, error| WorkspaceError::Unusable { path: path.display().to_string(), error };
+        let unusable =
+            |path: &Path, error| WorkspaceError::Unusable { path: path.display().to_string(), error };
         let canonical = fs::canonicalize(root).map_err(|e| unusable(root, e))?;
         if !canonical.is_dir() {
             return Err(WorkspaceError::NoFolder(root.display().to_string()));
@@ -53,7 +56,11 @@ impl Workspace {
         if std::path::absolute(backups).is_ok_and(|b| b.starts_with(&canonical)) {
             return Err(exposed(backups));
         }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(backups).map_err(|e| unusable(backups, e))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(backups)
+            .map_err(|e| unusable(backups, e))?;
         let backups = fs::canonicalize(backups).map_err(|e| unusable(backups, e))?;
         if backups.starts_with(&canonical) {
             return Err(exposed(&backups));
@@ -91,7 +98,8 @@ mod tests {
         assert!(!work.join("backups").exists());
         let good = open("backups").unwrap();
         assert_eq!(fs::metadata(good.backups()).unwrap().permissions().mode() & 0o777, 0o700);
-        let missing = Workspace::open(&folder.path().join("none"), &folder.path().join("backups")).unwrap_err();
+        let missing =
+            Workspace::open(&folder.path().join("none"), &folder.path().join("backups")).unwrap_err();
         assert!(missing.to_string().contains("name a folder that is there"), "{missing}");
         fs::write(folder.path().join("file"), "").unwrap();
         let file = Workspace::open(&folder.path().join("file"), &folder.path().join("backups"));

@@ -13,8 +13,19 @@ use serde_json::{Map, Value};
 use crate::arguments::{ArgumentError, parse_duration, read};
 
 const KNOWN: [&str; 13] = [
-    "argv", "shell", "dir", "env", "pass_env", "stdin", "timeout", "output_limit", "memory", "processes",
-    "writable", "idempotency", "expect",
+    "argv",
+    "shell",
+    "dir",
+    "env",
+    "pass_env",
+    "stdin",
+    "timeout",
+    "output_limit",
+    "memory",
+    "processes",
+    "writable",
+    "idempotency",
+    "expect",
 ];
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -25,7 +36,17 @@ const LEAST_MEMORY: u64 = 256 << 20;
 
 /// What every command is given of cku's environment, where it is set.
 const PASSED: [&str; 12] = [
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "CARGO_HOME", "RUSTUP_HOME",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TERM",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
     "SSL_CERT_FILE",
 ];
 
@@ -85,11 +106,15 @@ impl Arguments {
         let argv = match (document.argv, document.shell) {
             (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => argv,
             (None, Some(text)) if !text.trim().is_empty() => ["sh", "-c", &text].map(str::to_owned).into(),
-            (Some(_), Some(_)) => return refuse("argv` and `shell` are both there; write one of them".to_owned()),
+            (Some(_), Some(_)) => {
+                return refuse("argv` and `shell` are both there; write one of them".to_owned());
+            }
             (Some(_), None) => return refuse("argv` is empty; write a program and its arguments".to_owned()),
             (None, Some(_)) => return refuse("shell` is empty; write what the shell should do".to_owned()),
             (None, None) => {
-                return Err(ArgumentError(format!("`{place}` has no `argv`; write a program and its arguments, or `shell`")));
+                return Err(ArgumentError(format!(
+                    "`{place}` has no `argv`; write a program and its arguments, or `shell`"
+                )));
             }
         };
         if argv.iter().chain(document.env.values()).any(|text| text.contains('\0')) {
@@ -101,7 +126,10 @@ impl Arguments {
         }
         let names = document.env.keys().chain(&document.pass_env);
         if let Some(name) = names.into_iter().find(|name| !is_variable(name)) {
-            return refuse(format!("env` or `pass_env` names `{}`, which is no variable", name.escape_debug()));
+            return refuse(format!(
+                "env` or `pass_env` names `{}`, which is no variable",
+                name.escape_debug()
+            ));
         }
         let timeout = match document.timeout.as_deref() {
             None => DEFAULT_TIMEOUT,
@@ -117,14 +145,18 @@ impl Arguments {
             return refuse(format!("memory` is less than {LEAST_MEMORY}; write bytes"));
         }
         if let Some(path) = document.writable.iter().find(|path| expanded(path).is_none()) {
-            return refuse(format!("writable` names `{path}`; write an absolute path, or one that begins with `~/`"));
+            return refuse(format!(
+                "writable` names `{path}`; write an absolute path, or one that begins with `~/`"
+            ));
         }
         let idempotency = match document.idempotency {
             None => None,
-            Some(text) => match text.strip_prefix("env:").filter(|name| is_variable(name) || *name == "CKU_STEP_KEY") {
-                Some(name) => Some(name.to_owned()),
-                None => return refuse(format!("idempotency` is `{text}`; write `env:` and a variable")),
-            },
+            Some(text) => {
+                match text.strip_prefix("env:").filter(|name| is_variable(name) || *name == "CKU_STEP_KEY") {
+                    Some(name) => Some(name.to_owned()),
+                    None => return refuse(format!("idempotency` is `{text}`; write `env:` and a variable")),
+                }
+            }
         };
         Ok(Self {
             argv,

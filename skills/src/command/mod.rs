@@ -24,7 +24,11 @@ impl Skill for Command {
         "command"
     }
 
-    fn check(&self, with: &Map<String, Value>, undo: Option<&Map<String, Value>>) -> Result<Traits, ArgumentError> {
+    fn check(
+        &self,
+        with: &Map<String, Value>,
+        undo: Option<&Map<String, Value>>,
+    ) -> Result<Traits, ArgumentError> {
         let arguments = Arguments::read("with", with)?;
         if let Some(undo) = undo {
             Arguments::read("undo", undo)?;

@@ -73,7 +73,8 @@ pub(super) fn run(mut act: Act<'_>, arguments: &Arguments, key: &str) -> Report 
             report.failure = judge(&status, broken_off, arguments, &report);
         }
         Err(_) => {
-            let message = "the supervisor of the command ended without a word; what the command did is unknown";
+            let message =
+                "the supervisor of the command ended without a word; what the command did is unknown";
             report.failure = Some(Failure::new(FailureClass::Unknown, message));
         }
     }
@@ -190,7 +191,8 @@ impl Drop for Folder {
 fn spec(act: &Act<'_>, arguments: &Arguments, key: &str, folder: &Folder) -> Result<Spec, Failure> {
     let dir = act.workspace.root().join(&arguments.dir);
     // By its real name: a link may lead out.
-    let dir = fs::canonicalize(&dir).map_err(|e| Failure::of_io(&format!("the folder `{}`", dir.display()), &e))?;
+    let dir =
+        fs::canonicalize(&dir).map_err(|e| Failure::of_io(&format!("the folder `{}`", dir.display()), &e))?;
     if !dir.starts_with(act.workspace.root()) {
         let message = format!("the folder `{}` lies outside the workspace", dir.display());
         return Err(Failure::new(FailureClass::Permission, message));

@@ -106,7 +106,8 @@ fn bytes(text: Option<String>, base64: Option<String>) -> Result<Vec<u8>, Argume
 }
 
 fn mode(text: &str) -> Result<u32, ArgumentError> {
-    let refused = || ArgumentError(format!("`with.mode` is `{text}`; write three octal digits, like `\"0644\"`"));
+    let refused =
+        || ArgumentError(format!("`with.mode` is `{text}`; write three octal digits, like `\"0644\"`"));
     let mode = u32::from_str_radix(text, 8).map_err(|_| refused())?;
     if mode <= 0o777 { Ok(mode) } else { Err(refused()) }
 }

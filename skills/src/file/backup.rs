@@ -85,7 +85,12 @@ impl Backup {
     }
 
     /// What was kept under this key; none where nothing was.
-    pub(super) fn read(workspace: &Workspace, run: &str, step: &str, key: &str) -> Result<Option<Self>, Failure> {
+    pub(super) fn read(
+        workspace: &Workspace,
+        run: &str,
+        step: &str,
+        key: &str,
+    ) -> Result<Option<Self>, Failure> {
         let folder = folder_of(workspace, run, step, key);
         let unreadable = |e: &std::io::Error| Failure::of_io("what was kept for undo cannot be read", e);
         let bytes = match fs::read(folder.join("changes.json")) {
@@ -138,9 +143,11 @@ impl Backup {
                 State::Absent => root.remove(&change.path)?,
                 State::File { digest, mode } => {
                     let bytes = fs::read(self.folder.join(name_of(digest)));
-                    let bytes = bytes.map_err(|e| Failure::of_io("what was kept for undo cannot be read", &e))?;
+                    let bytes =
+                        bytes.map_err(|e| Failure::of_io("what was kept for undo cannot be read", &e))?;
                     if Digest::of(&bytes) != *digest {
-                        let message = format!("what was kept of `{}` is damaged; it is not put back", change.path);
+                        let message =
+                            format!("what was kept of `{}` is damaged; it is not put back", change.path);
                         return Err(Failure::new(FailureClass::Unknown, message));
                     }
                     root.write(&change.path, &bytes, *mode)?;
@@ -185,7 +192,8 @@ impl Keeping<'_> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let text = serde_json::to_vec(&self.backup).map_err(|e| Failure::new(FailureClass::Unknown, e.to_string()))?;
+        let text = serde_json::to_vec(&self.backup)
+            .map_err(|e| Failure::new(FailureClass::Unknown, e.to_string()))?;
         durably(&self.backup.folder, "changes.json", &text)
     }
 }

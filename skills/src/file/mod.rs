@@ -31,10 +31,16 @@ impl Skill for File {
         "file"
     }
 
-    fn check(&self, with: &Map<String, Value>, undo: Option<&Map<String, Value>>) -> Result<Traits, ArgumentError> {
+    fn check(
+        &self,
+        with: &Map<String, Value>,
+        undo: Option<&Map<String, Value>>,
+    ) -> Result<Traits, ArgumentError> {
         Arguments::read(with)?;
         match undo {
-            Some(_) => Err(ArgumentError("`undo` is not taken: what `file` did it takes back by itself".to_owned())),
+            Some(_) => {
+                Err(ArgumentError("`undo` is not taken: what `file` did it takes back by itself".to_owned()))
+            }
             None => Ok(Traits { reversible: true, idempotent: true }),
         }
     }
@@ -78,7 +84,8 @@ fn carry_out(act: &Act<'_>, root: &Root, arguments: &Arguments) -> Result<(), Fa
             return Ok(());
         }
         if !backup.is_untouched(root)? {
-            let message = "a file is neither as it was before the step nor as it is after it; somebody else changed it";
+            let message =
+                "a file is neither as it was before the step nor as it is after it; somebody else changed it";
             return Err(Failure::new(FailureClass::Conflict, message));
         }
     }

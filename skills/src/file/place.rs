@@ -71,7 +71,8 @@ impl Root {
     /// Writes a whole file: beside it first, then in its place.
     pub(super) fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let (parent, name) = self.parent(path).map_err(|e| failed(path, e))?;
-        let beside = format!(".cku-{}", Digest::of(name.as_bytes()).to_string().get(7..23).unwrap_or("beside"));
+        let beside =
+            format!(".cku-{}", Digest::of(name.as_bytes()).to_string().get(7..23).unwrap_or("beside"));
         let _ = unlinkat(&parent, &beside, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = openat2(&parent, &beside, flags, Mode::from_raw_mode(0o600), beneath())
@@ -170,7 +171,10 @@ fn regular(path: &str, kind: FileType) -> Result<(), Failure> {
         FileType::Fifo => "a pipe",
         _ => "a device or a socket",
     };
-    Err(Failure::new(FailureClass::Conflict, format!("`{path}` is {what}; the skill `file` changes files alone")))
+    Err(Failure::new(
+        FailureClass::Conflict,
+        format!("`{path}` is {what}; the skill `file` changes files alone"),
+    ))
 }
 
 fn read_all(file: OwnedFd, path: &str) -> Result<Vec<u8>, Failure> {

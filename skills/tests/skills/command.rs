@@ -15,7 +15,8 @@ fn shell(text: &str) -> Value {
 fn a_command_runs_in_the_workspace_and_is_heard() {
     let place = Place::new();
     place.write("sub/file", "hello");
-    let report = place.run("command", json!({"argv": ["sh", "-c", "pwd; cat file; echo oh >&2; exit 3"], "dir": "sub"}));
+    let report = place
+        .run("command", json!({"argv": ["sh", "-c", "pwd; cat file; echo oh >&2; exit 3"], "dir": "sub"}));
     let root = place.workspace.root().display().to_string();
     assert_eq!(report.stdout.text, format!("{root}/sub\nhello"));
     assert_eq!(report.stderr.text, "oh\n");
@@ -30,7 +31,14 @@ fn it_is_given_what_is_said_and_no_secret_of_cku() {
     let with = json!({"shell": "env; cat", "env": {"GREETING": "hi"}, "stdin": "from the plan", "idempotency": "env:KEY"});
     let report = place.run("command", with);
     let text = &report.stdout.text;
-    for line in ["GREETING=hi", "KEY=run-1/step/1", "CKU_STEP_KEY=run-1/step/1", "CKU_RUN=run-1", "CKU_STEP=step", "CKU_ATTEMPT=1"] {
+    for line in [
+        "GREETING=hi",
+        "KEY=run-1/step/1",
+        "CKU_STEP_KEY=run-1/step/1",
+        "CKU_RUN=run-1",
+        "CKU_STEP=step",
+        "CKU_ATTEMPT=1",
+    ] {
         assert!(text.lines().any(|l| l == line), "{line} in {text}");
     }
     assert!(text.ends_with("from the plan"), "{text}");
@@ -67,7 +75,9 @@ fn it_writes_in_the_workspace_and_nowhere_else() {
         assert!(report.failure.is_some(), "{attempt}");
     }
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "before");
-    let inside = shell("echo yes > new && mkdir -p a/b && mv new a/b/ && t=$(mktemp) && echo x > $t && echo > /dev/null");
+    let inside = shell(
+        "echo yes > new && mkdir -p a/b && mv new a/b/ && t=$(mktemp) && echo x > $t && echo > /dev/null",
+    );
     assert_eq!(failure(&place.run("command", inside)), "succeeded");
     assert_eq!(place.text("a/b/new").as_deref(), Some("yes\n"));
 }
@@ -103,22 +113,34 @@ fn what_goes_wrong_is_told_in_one_line() {
         ("tempfail", shell("exit 75")),
         ("refused", shell("echo curl: connection refused >&2; exit 7")),
         ("never ends", json!({"shell": "sleep 1000", "timeout": "300ms"})),
-        ("ignores being asked", json!({"shell": "trap '' TERM; while :; do sleep 0.1; done", "timeout": "100ms"})),
+        (
+            "ignores being asked",
+            json!({"shell": "trap '' TERM; while :; do sleep 0.1; done", "timeout": "100ms"}),
+        ),
         ("floods", json!({"argv": ["yes"], "output_limit": 100_000})),
         ("expects", json!({"shell": "echo one", "expect": {"stdout_contains": "two"}})),
         ("expects a code", json!({"shell": "exit 1", "expect": {"exit": [0, 1]}})),
         ("daemonises", shell("(sleep 1000 &) ; true")),
-        ("daemonises and hides", shell("setsid env -i sh -c 'sleep 1000' >/dev/null 2>&1 < /dev/null & sleep 0.2; true")),
+        (
+            "daemonises and hides",
+            shell("setsid env -i sh -c 'sleep 1000' >/dev/null 2>&1 < /dev/null & sleep 0.2; true"),
+        ),
     ];
-    let told: Vec<String> =
-        cases.into_iter().map(|(name, with)| format!("{name}: {}", failure(&place.run("command", with)))).collect();
-    insta::assert_snapshot!(told.join("\n").replace(&place.workspace.root().display().to_string(), "WORKSPACE"));
+    let told: Vec<String> = cases
+        .into_iter()
+        .map(|(name, with)| format!("{name}: {}", failure(&place.run("command", with))))
+        .collect();
+    insta::assert_snapshot!(
+        told.join("\n").replace(&place.workspace.root().display().to_string(), "WORKSPACE")
+    );
 }
 
 /// Processes whose command line holds a text that nobody else uses.
 fn alive(mark: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.filter(|p| std::fs::read_to_string(p.path().join("cmdline")).is_ok_and(|c| c.contains(mark))).count()
+    processes
+        .filter(|p| std::fs::read_to_string(p.path().join("cmdline")).is_ok_and(|c| c.contains(mark)))
+        .count()
 }
 
 #[test]
@@ -145,7 +167,11 @@ fn a_flood_ends_soon_and_takes_no_memory() {
     let place = Place::new();
     let began = Instant::now();
     let report = place.run("command", json!({"shell": "yes & yes >&2 & yes", "output_limit": 1_000_000}));
-    assert!(failure(&report).starts_with("resource: it wrote more than 1000000 bytes"), "{}", failure(&report));
+    assert!(
+        failure(&report).starts_with("resource: it wrote more than 1000000 bytes"),
+        "{}",
+        failure(&report)
+    );
     assert!(report.stdout.text.len() <= 8 << 10);
     assert!(began.elapsed() < Duration::from_secs(60));
 }
@@ -171,9 +197,12 @@ fn what_is_cancelled_ends() {
 #[test]
 fn limits_hold() {
     let place = Place::new();
-    let memory = place.run("command", json!({
-        "shell": "x=$(head -c 600000000 /dev/zero | tr '\\0' a); echo ${#x}", "memory": 268_435_456_u64,
-    }));
+    let memory = place.run(
+        "command",
+        json!({
+            "shell": "x=$(head -c 600000000 /dev/zero | tr '\\0' a); echo ${#x}", "memory": 268_435_456_u64,
+        }),
+    );
     assert!(memory.failure.is_some(), "{}", memory.stdout.text);
     let core = place.run("command", shell("ulimit -c"));
     assert_eq!(core.stdout.text, "0\n");
@@ -225,9 +254,13 @@ fn arguments_are_checked_before_anything_runs() {
         json!({"argv": ["ls"]}),
         json!({"argv": ["ls"], "idempotency": "env:CKU_STEP_KEY"}),
     ];
-    let told: Vec<String> = cases.into_iter().map(|with| format!("{with}\n    {}", told(with.clone()))).collect();
+    let told: Vec<String> =
+        cases.into_iter().map(|with| format!("{with}\n    {}", told(with.clone()))).collect();
     insta::assert_snapshot!(told.join("\n"));
     let undo = members(json!({"argv": ["rm"], "force": true}));
     let with = members(json!({"argv": ["ls"]}));
-    assert_eq!(command.check(&with, Some(&undo)).unwrap_err().to_string(), "`undo.force` is not known; known: argv, shell, dir, env, pass_env, stdin, timeout, output_limit, memory, processes, writable, idempotency, expect");
+    assert_eq!(
+        command.check(&with, Some(&undo)).unwrap_err().to_string(),
+        "`undo.force` is not known; known: argv, shell, dir, env, pass_env, stdin, timeout, output_limit, memory, processes, writable, idempotency, expect"
+    );
 }

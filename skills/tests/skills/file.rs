@@ -62,7 +62,10 @@ fn each_operation_does_what_it_says_and_is_undone() {
         assert_eq!(tree(place.workspace.root()), before);
     }
     let mode = |name: &str| fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(failure(&place.act("file", json!({"op": "write", "path": "a.txt", "text": "x"}), "k", false)), "succeeded");
+    assert_eq!(
+        failure(&place.act("file", json!({"op": "write", "path": "a.txt", "text": "x"}), "k", false)),
+        "succeeded"
+    );
     assert_eq!(mode("a.txt"), 0o640, "a file keeps its permissions");
 }
 
@@ -123,7 +126,9 @@ fn nothing_leads_out_and_nothing_hangs() {
     let told: Vec<String> = cases
         .into_iter()
         .enumerate()
-        .map(|(n, with)| format!("{with}\n    {}", failure(&place.act("file", with.clone(), &format!("k{n}"), false))))
+        .map(|(n, with)| {
+            format!("{with}\n    {}", failure(&place.act("file", with.clone(), &format!("k{n}"), false)))
+        })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
     assert_eq!(fs::read_to_string(place.outside().join("secret")).unwrap(), "before");

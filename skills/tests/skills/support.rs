@@ -58,7 +58,14 @@ impl Place {
         self.act_with(&launcher(), skill, with, key, undo)
     }
 
-    pub(crate) fn act_with(&self, launcher: &Launcher, skill: &str, with: Value, key: &str, undo: bool) -> Report {
+    pub(crate) fn act_with(
+        &self,
+        launcher: &Launcher,
+        skill: &str,
+        with: Value,
+        key: &str,
+        undo: bool,
+    ) -> Report {
         let skill = find(skill).unwrap();
         let with = members(with);
         let mut output = |_: Stream, _: &[u8]| {};
