@@ -41,7 +41,9 @@ pub enum ActError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// It takes a token.
-    #[error("this takes a person's token, and the journal is local, single-user; `cku init` makes one for several people")]
+    #[error(
+        "this takes a person's token, and the journal is local, single-user; `cku init` makes one for several people"
+    )]
     TakesToken,
     /// The role is not one of the bundle's.
     #[error("`{role}` is not a role of the bundle: {known}{hint}")]

@@ -1,7 +1,9 @@
 //! What people may do to a run, and when: commands become events, or are refused.
 
 use cku_base::{Digest, Principal, Timestamp, suggest};
-use cku_gates::{Approval, ApprovalDecision, Ballot, Decision, GateOutcome, Submitter, Verdict, Vote, VoterKind};
+use cku_gates::{
+    Approval, ApprovalDecision, Ballot, Decision, GateOutcome, Submitter, Verdict, Vote, VoterKind,
+};
 use serde_json::Value;
 
 use crate::{
@@ -88,7 +90,9 @@ pub enum Refusal {
         hint: String,
     },
     /// The run is not what was looked at.
-    #[error("the run is not what you looked at: its subject is {is}, not {said}; look at it again with `cku runs show`")]
+    #[error(
+        "the run is not what you looked at: its subject is {is}, not {said}; look at it again with `cku runs show`"
+    )]
     OtherSubject {
         /// What was said.
         said: Digest,

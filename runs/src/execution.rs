@@ -89,11 +89,7 @@ enum Message {
 /// Carries out a run until it ends or waits.
 ///
 /// Nobody else does meanwhile. What ran when somebody went away before is taken as interrupted.
-pub fn execute(
-    execution: &Execution<'_>,
-    worker: &mut Worker,
-    run: &Run,
-) -> Result<Run, ExecutionError> {
+pub fn execute(execution: &Execution<'_>, worker: &mut Worker, run: &Run) -> Result<Run, ExecutionError> {
     let work = crate::event::subject(&run.id);
     let claim = execution.journal.claim(&work, execution.holder).map_err(|error| match error {
         ClaimError::Held { holder } => ExecutionError::Claimed(holder),
@@ -105,8 +101,15 @@ pub fn execute(
     }
     let (sender, receiver) = channel();
     let done = std::thread::scope(|scope| {
-        let mut executor =
-            Executor { execution, worker, scope, sender, receiver, running: BTreeMap::new(), facts: Vec::new() };
+        let mut executor = Executor {
+            execution,
+            worker,
+            scope,
+            sender,
+            receiver,
+            running: BTreeMap::new(),
+            facts: Vec::new(),
+        };
         let done = executor.recover(&run).carry_out(run);
         // Whatever ended this, no step may outlive it: the scope waits for their threads.
         executor.cancel_all("the run does not go on");
@@ -175,7 +178,9 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
                     }
                 }
                 // Somebody else added to the run: what happened stays so, the rest is decided anew.
-                Err(error) if error.is_conflict() => run = store::load(self.execution.journal, &run.tenant, &run.id)?,
+                Err(error) if error.is_conflict() => {
+                    run = store::load(self.execution.journal, &run.tenant, &run.id)?
+                }
                 Err(error) => return Err(error.into()),
             }
             if matches!(run.status, Status::Ended(_) | Status::Waiting(_)) {
@@ -247,12 +252,19 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
                         break;
                     }
                     let key = ahead.key_of(&step);
-                    happens(&mut ahead, Event::UndoStarted(UndoStarted { step: step.clone(), key: key.clone() }));
+                    happens(
+                        &mut ahead,
+                        Event::UndoStarted(UndoStarted { step: step.clone(), key: key.clone() }),
+                    );
                     begin.push(Begin { step, attempt: 1, key, undo: true });
                 }
                 Next::Alert(step, failure) => {
+                    let (what, choices) = match ahead.rolling_back {
+                        None => ("step", "retry|skip|rollback|abort"),
+                        Some(_) => ("the undo of step", "retry|skip|abort"),
+                    };
                     let reason = format!(
-                        "step `{step}` failed: {}; say what is done with `cku heal {} {step} retry|skip|rollback|abort`",
+                        "{what} `{step}` failed: {}; say what is done with `cku heal {} {step} {choices}`",
                         failure.message, run.id
                     );
                     let waiting = Waiting { waiting_for: WaitingFor::Person, reason };
@@ -298,7 +310,8 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
             return Err(StoreError::Missing { what: format!("step `{id}` in the plan of {}", run.id) });
         };
         if let Some(why) = permission::denied(self.execution.journal, self.worker, run, step)? {
-            let failure = Failure { class: FailureClass::Policy, message: why, exit_code: None, signal: None };
+            let failure =
+                Failure { class: FailureClass::Policy, message: why, exit_code: None, signal: None };
             let failed = StepFinished { step: id.to_owned(), attempt, failure: Some(failure), report: None };
             return Ok((Event::StepFinished(failed), key));
         }
@@ -333,7 +346,10 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
             };
             let mut act = |with: &serde_json::Map<String, serde_json::Value>| {
                 let Some(skill) = step.as_ref().and_then(|s| cku_skills::find(&s.skill)) else {
-                    return Report::failed(cku_skills::Failure::new(FailureClass::NotFound, "there is no such skill"));
+                    return Report::failed(cku_skills::Failure::new(
+                        FailureClass::NotFound,
+                        "there is no such skill",
+                    ));
                 };
                 let act = Act {
                     run: &run_id,
@@ -367,9 +383,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
         }
         let now = (self.execution.clock)();
         let longest = match run.next(now) {
-            Next::Wait(Some(due)) => {
-                Duration::from_micros(due.micros_since(now))
-            }
+            Next::Wait(Some(due)) => Duration::from_micros(due.micros_since(now)),
             // There is something to do at once.
             next if next != Next::Wait(None) && self.running.is_empty() => return,
             _ => LOOK,

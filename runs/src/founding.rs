@@ -24,7 +24,9 @@ pub enum FoundingError {
     #[error("the journal has its genesis already; it is made once")]
     Twice,
     /// Nobody could do anything.
-    #[error("the bundle `{0}` has no role `admin`, so nobody could do anything; add it to `roles` in bundle.yaml")]
+    #[error(
+        "the bundle `{0}` has no role `admin`, so nobody could do anything; add it to `roles` in bundle.yaml"
+    )]
     NoAdmin(String),
     /// The journal did not take it.
     #[error(transparent)]

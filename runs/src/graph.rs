@@ -22,7 +22,8 @@ pub(crate) fn check(steps: &[Step]) -> Result<(), Vec<Diagnostic>> {
     let mut seen = BTreeMap::new();
     for (at, step) in steps.iter().enumerate() {
         if let Some(first) = seen.insert(step.id.as_str(), at) {
-            let twice = format!("`steps[{at}].id`: `{}` names a step already, `steps[{first}]`", shown(&step.id));
+            let twice =
+                format!("`steps[{at}].id`: `{}` names a step already, `steps[{first}]`", shown(&step.id));
             problems.push(problem("P005", twice).help("give each step a name of its own"));
         }
         for need in step.needs.iter().filter(|need| !known.contains(need.as_str())) {

@@ -34,7 +34,13 @@ struct Answer {
 }
 
 /// Asks the policy what is done about the failure of a step; whatever goes wrong is an alert.
-pub(crate) fn choose(worker: &mut Worker, run: &Run, step: &str, failure: &Failure, now: Timestamp) -> Healing {
+pub(crate) fn choose(
+    worker: &mut Worker,
+    run: &Run,
+    step: &str,
+    failure: &Failure,
+    now: Timestamp,
+) -> Healing {
     let healing = |strategy, reason: String, not_before| Healing {
         step: step.to_owned(),
         strategy,

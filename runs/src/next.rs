@@ -153,7 +153,9 @@ impl Run {
         let undoable = self.plan_steps().filter(|s| s.effects && s.reversible);
         let last = undoable.filter_map(|step| match self.status_of(&step.id) {
             // What was begun and not heard from may have had its effect, and came last.
-            Some(StepStatus::GivenUp(f)) if f.class == FailureClass::Interrupted => Some((u32::MAX, &step.id)),
+            Some(StepStatus::GivenUp(f)) if f.class == FailureClass::Interrupted => {
+                Some((u32::MAX, &step.id))
+            }
             Some(StepStatus::Succeeded(at)) => Some((*at, &step.id)),
             _ => None,
         });
@@ -187,7 +189,8 @@ impl Run {
 
     /// The steps of which this holds, as a text.
     fn named(&self, holds: fn(&Step, &StepStatus) -> bool) -> String {
-        let named = self.plan_steps().filter(|s| self.status_of(&s.id).is_some_and(|status| holds(s, status)));
+        let named =
+            self.plan_steps().filter(|s| self.status_of(&s.id).is_some_and(|status| holds(s, status)));
         named.map(|s| format!("`{}`", s.id)).collect::<Vec<_>>().join(", ")
     }
 

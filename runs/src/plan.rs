@@ -21,7 +21,16 @@ const OF_THE_REQUEST: [&str; 2] = ["tenant", "mode"];
 const OF_THE_PLAN: [&str; 3] = ["author", "steps", "rollback"];
 const OF_THE_SUBMISSION: [&str; 3] = ["intent", "labels", "change"];
 const OF_A_STEP: [&str; 10] = [
-    "id", "skill", "with", "targets", "effects", "reversible", "estimated_cost", "needs", "undo", "on_failure",
+    "id",
+    "skill",
+    "with",
+    "targets",
+    "effects",
+    "reversible",
+    "estimated_cost",
+    "needs",
+    "undo",
+    "on_failure",
 ];
 
 /// A plan that was read and checked: every step has a skill that takes its arguments, and the steps
@@ -65,7 +74,8 @@ impl PlanFile {
         submission.insert("plan".to_owned(), Value::Object(plan));
         let read = read_submission(&Value::Object(submission));
         let (mut submission, unknown) = read.map_err(|error| {
-            let path = error.path.strip_prefix("plan.").unwrap_or(&error.path);
+            let path =
+                error.path.strip_prefix("plan").map_or(error.path.as_str(), |p| p.trim_start_matches('.'));
             let at = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
             vec![problem("P001", format!("{at}{}", error.message))]
         })?;
@@ -100,8 +110,9 @@ fn check_steps(submission: &mut RunSubmission, declared: &[Option<bool>]) -> Res
     for (at, step) in plan.steps.iter().enumerate() {
         if !is_step_id(&step.id) {
             problems.push(
-                problem("P004", format!("`steps[{at}].id`: `{}` names no step", shown(&step.id)))
-                    .help("write 1 to 64 lower-case letters, digits, `_` and `-`, beginning with a letter or digit"),
+                problem("P004", format!("`steps[{at}].id`: `{}` names no step", shown(&step.id))).help(
+                    "write 1 to 64 lower-case letters, digits, `_` and `-`, beginning with a letter or digit",
+                ),
             );
         }
     }
@@ -121,7 +132,8 @@ fn check_steps(submission: &mut RunSubmission, declared: &[Option<bool>]) -> Res
 /// Whether the step can be undone, from its skill and what it says itself.
 fn check_skill(at: usize, step: &cku_gates::Step, declared: Option<bool>) -> Result<bool, Diagnostic> {
     let Some(skill) = cku_skills::find(&step.skill) else {
-        let unknown = problem("P008", format!("`steps[{at}].skill`: there is no skill `{}`", shown(&step.skill)));
+        let unknown =
+            problem("P008", format!("`steps[{at}].skill`: there is no skill `{}`", shown(&step.skill)));
         let names = cku_skills::names();
         let hint = suggest(&step.skill, names.iter().copied());
         let hint = hint.map_or_else(String::new, |name| format!("did you mean `{name}`? "));
@@ -133,7 +145,10 @@ fn check_skill(at: usize, step: &cku_gates::Step, declared: Option<bool>) -> Res
     match declared {
         Some(true) if step.effects && !traits.reversible => Err(problem(
             "P010",
-            format!("`steps[{at}].reversible`: the step `{}` says it can be undone and not how", shown(&step.id)),
+            format!(
+                "`steps[{at}].reversible`: the step `{}` says it can be undone and not how",
+                shown(&step.id)
+            ),
         )
         .help("write `undo`, or take `reversible: true` away")),
         Some(said) => Ok(said),
@@ -148,8 +163,7 @@ fn declared_reversible(members: &Map<String, Value>) -> Vec<Option<bool>> {
 }
 
 fn unknown_members(members: &Map<String, Value>) -> Option<Vec<Diagnostic>> {
-    let known: Vec<&str> =
-        OF_THE_SUBMISSION.into_iter().chain(OF_THE_REQUEST).chain(OF_THE_PLAN).collect();
+    let known: Vec<&str> = OF_THE_SUBMISSION.into_iter().chain(OF_THE_REQUEST).chain(OF_THE_PLAN).collect();
     let mut problems: Vec<_> = unknown_of("", members, &known).collect();
     let steps = members.get("steps").and_then(Value::as_array).into_iter().flatten();
     for (at, step) in steps.enumerate() {

@@ -290,7 +290,8 @@ impl Run {
             }
             Strategy::Alert => self.set(&healing.step, StepStatus::Alerted(failure)),
             Strategy::Abort => {
-                let status = if self.rolling_back.is_some() { StepStatus::NotUndone } else { StepStatus::GivenUp };
+                let status =
+                    if self.rolling_back.is_some() { StepStatus::NotUndone } else { StepStatus::GivenUp };
                 self.set(&healing.step, status(failure));
                 self.aborted = Some(healing.reason.clone());
             }

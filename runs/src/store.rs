@@ -77,10 +77,7 @@ pub(crate) fn status_row(
 }
 
 /// All runs of a tenant and those below it, by id, which is by time.
-pub fn list(
-    journal: &Journal,
-    tenant: &TenantPath,
-) -> Result<Vec<(TenantPath, String, RunRow)>, StoreError> {
+pub fn list(journal: &Journal, tenant: &TenantPath) -> Result<Vec<(TenantPath, String, RunRow)>, StoreError> {
     let mut list = Vec::new();
     for at in journal.tenants()?.into_iter().filter(|at| tenant.contains(at)) {
         for (id, row) in journal.rows(&at, projection::RUNS)? {
@@ -169,7 +166,11 @@ pub(crate) fn add(
 }
 
 /// The body of an entry.
-pub(crate) fn with_actor(mut members: Map<String, Value>, actor: &Value, subject: &str) -> Map<String, Value> {
+pub(crate) fn with_actor(
+    mut members: Map<String, Value>,
+    actor: &Value,
+    subject: &str,
+) -> Map<String, Value> {
     members.insert("actor".to_owned(), actor.clone());
     members.insert("subject".to_owned(), Value::from(subject));
     members

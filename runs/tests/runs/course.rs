@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cku_base::{Digest, Principal, PrincipalKind, Timestamp};
 use cku_gates::{Authentication, RunSubmission, Submitter, read_submission};
 use cku_runs::{
-    Command, Decided, Ended, Ending, Event, Failure, Healing, Next, Resumed, Run, SIDE_BY_SIDE, Started, Status,
-    StepFinished, StepSkipped, StepStarted, StepStatus, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor,
+    Command, Decided, Ended, Ending, Event, Failure, Healing, Next, Resumed, Run, SIDE_BY_SIDE, Started,
+    Status, StepFinished, StepSkipped, StepStarted, StepStatus, Strategy, Submitted, UndoStarted, Undone,
+    Waiting, WaitingFor,
 };
 use cku_skills::FailureClass;
 use proptest::prelude::{Strategy as Generate, *};
@@ -33,7 +34,8 @@ fn run_of(steps: &[(Vec<usize>, bool)]) -> Run {
             json!({"id": format!("s{n}"), "skill": "command", "with": {"argv": ["x"]}, "needs": needs, "reversible": reversible})
         })
         .collect();
-    let submission: RunSubmission = read_submission(&json!({"intent": "test", "plan": {"steps": steps}})).unwrap().0;
+    let submission: RunSubmission =
+        read_submission(&json!({"intent": "test", "plan": {"steps": steps}})).unwrap().0;
     let submitted = Submitted {
         mode: "dev".to_owned(),
         principal: by(),
@@ -63,8 +65,10 @@ struct Chance {
 }
 
 fn chance() -> impl Generate<Value = Chance> {
-    let policy = prop::sample::select(vec![Strategy::Retry, Strategy::Skip, Strategy::Rollback, Strategy::Alert]);
-    let person = prop::sample::select(vec![Strategy::Retry, Strategy::Skip, Strategy::Rollback, Strategy::Abort]);
+    let policy =
+        prop::sample::select(vec![Strategy::Retry, Strategy::Skip, Strategy::Rollback, Strategy::Alert]);
+    let person =
+        prop::sample::select(vec![Strategy::Retry, Strategy::Skip, Strategy::Rollback, Strategy::Abort]);
     (
         prop::collection::vec(prop::bool::weighted(0.7), 60),
         prop::collection::vec(policy, 30),
@@ -72,20 +76,26 @@ fn chance() -> impl Generate<Value = Chance> {
         prop::collection::vec(person, 30),
         prop::collection::vec(any::<prop::sample::Index>(), 60),
     )
-        .prop_map(|(ends_well, strategies, crashes, people, order)| Chance { ends_well, strategies, crashes, people, order })
+        .prop_map(|(ends_well, strategies, crashes, people, order)| Chance {
+            ends_well,
+            strategies,
+            crashes,
+            people,
+            order,
+        })
 }
 
 /// Steps that need only steps before them, so without cycles.
 fn steps() -> impl Generate<Value = Vec<(Vec<usize>, bool)>> {
-    prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), any::<bool>()), 1..8).prop_map(
-        |steps| {
+    prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), any::<bool>()), 1..8)
+        .prop_map(|steps| {
             let needs = |n: usize, needs: Vec<prop::sample::Index>| {
-                let needs: BTreeSet<usize> = if n == 0 { BTreeSet::new() } else { needs.iter().map(|i| i.index(n)).collect() };
+                let needs: BTreeSet<usize> =
+                    if n == 0 { BTreeSet::new() } else { needs.iter().map(|i| i.index(n)).collect() };
                 needs.into_iter().collect()
             };
             steps.into_iter().enumerate().map(|(n, (of, reversible))| (needs(n, of), reversible)).collect()
-        },
-    )
+        })
 }
 
 /// Carries out a run as the executor does, with its effects in `world`.
@@ -116,7 +126,11 @@ impl Course {
                 let status = self.run.status_of(&e.step).unwrap();
                 assert!(matches!(status, StepStatus::Pending | StepStatus::Retrying(_)), "{status:?}");
                 for need in &self.run.step(&e.step).unwrap().needs {
-                    assert!(matches!(self.run.status_of(need), Some(StepStatus::Succeeded(_))), "{need} before {}", e.step);
+                    assert!(
+                        matches!(self.run.status_of(need), Some(StepStatus::Succeeded(_))),
+                        "{need} before {}",
+                        e.step
+                    );
                 }
                 assert!(self.running.len() < SIDE_BY_SIDE + 1);
                 assert!(self.run.rolling_back.is_none() && self.run.aborted.is_none());
@@ -125,7 +139,11 @@ impl Course {
                 assert!(self.running.is_empty(), "undone while others run");
                 let done = self.run.status_of(&e.step).unwrap();
                 let interrupted = |f: &Failure| f.class == FailureClass::Interrupted;
-                assert!(matches!(done, StepStatus::Succeeded(_)) || matches!(done, StepStatus::GivenUp(f) if interrupted(f)), "{done:?}");
+                assert!(
+                    matches!(done, StepStatus::Succeeded(_))
+                        || matches!(done, StepStatus::GivenUp(f) if interrupted(f)),
+                    "{done:?}"
+                );
             }
             _ => {}
         }
@@ -160,8 +178,13 @@ impl Course {
         for finished in self.run.interrupted() {
             self.happens(Event::StepFinished(finished));
         }
-        let undoing: Vec<String> =
-            self.run.steps.iter().filter(|(_, s)| s.status == StepStatus::Undoing).map(|(id, _)| id.clone()).collect();
+        let undoing: Vec<String> = self
+            .run
+            .steps
+            .iter()
+            .filter(|(_, s)| s.status == StepStatus::Undoing)
+            .map(|(id, _)| id.clone())
+            .collect();
         for step in undoing {
             let failure = Some(Self::failure(FailureClass::Interrupted));
             self.happens(Event::Undone(Undone { step, failure, report: None }));
@@ -185,7 +208,8 @@ impl Course {
                     for step in steps {
                         let attempt = self.run.steps[&step].attempts + 1;
                         let key = self.run.key_of(&step);
-                        let started = StepStarted { step: step.clone(), skill: "command".to_owned(), attempt, key };
+                        let started =
+                            StepStarted { step: step.clone(), skill: "command".to_owned(), attempt, key };
                         self.happens(Event::StepStarted(started));
                         self.running.push((step, false));
                     }
@@ -199,15 +223,25 @@ impl Course {
                 Next::Heal(step, _) => {
                     let strategy = self.chance.strategies.pop().unwrap_or(Strategy::Rollback);
                     let reason = "policy".to_owned();
-                    self.happens(Event::Healing(Healing { step, strategy, reason, not_before: None, by: None }));
+                    self.happens(Event::Healing(Healing {
+                        step,
+                        strategy,
+                        reason,
+                        not_before: None,
+                        by: None,
+                    }));
                 }
                 Next::Alert(step, _) => {
                     let reason = "person".to_owned();
-                    self.happens(Event::Waiting(Waiting { waiting_for: WaitingFor::Person, reason: reason.clone() }));
+                    self.happens(Event::Waiting(Waiting {
+                        waiting_for: WaitingFor::Person,
+                        reason: reason.clone(),
+                    }));
                     let rolling = self.run.rolling_back.is_some();
                     let said = self.chance.people.pop().unwrap_or(Strategy::Abort);
                     let strategy = if rolling && said == Strategy::Rollback { Strategy::Abort } else { said };
-                    let healed = self.run.decide(&by(), &Command::Heal { step, strategy, reason }, Timestamp::EPOCH);
+                    let healed =
+                        self.run.decide(&by(), &Command::Heal { step, strategy, reason }, Timestamp::EPOCH);
                     healed.unwrap().into_iter().for_each(|event| self.happens(event));
                     let resumed = self.run.decide(&by(), &Command::Resume, Timestamp::EPOCH).unwrap();
                     resumed.into_iter().for_each(|event| self.happens(event));
@@ -307,14 +341,21 @@ fn what_refused_commands_are_told() {
         expires_at,
         subject,
     };
-    let heal = |step: &str, strategy| Command::Heal { step: step.to_owned(), strategy, reason: String::new() };
+    let heal =
+        |step: &str, strategy| Command::Heal { step: step.to_owned(), strategy, reason: String::new() };
     let fresh = run_of(&[(vec![], false)]);
     let waiting = decided(fresh.clone(), "PAUSE");
     let approved = waiting.decide(&by(), &consent("plan_approval", later, None), noon).unwrap();
     let approved = approved.iter().fold(waiting.clone(), |run, event| run.apply(event, 4, noon));
-    let ended = waiting.clone().apply(&Event::Ended(waiting.end(Ending::Rejected, "no".to_owned(), noon)), 4, noon);
-    let running = waiting.clone().apply(&Event::Started(Started { workspace: "/w".to_owned(), confined: true }), 4, noon);
-    let label = Command::Label(cku_runs::Label { label: "incident".to_owned(), at: noon, note: String::new() });
+    let ended =
+        waiting.clone().apply(&Event::Ended(waiting.end(Ending::Rejected, "no".to_owned(), noon)), 4, noon);
+    let running = waiting.clone().apply(
+        &Event::Started(Started { workspace: "/w".to_owned(), confined: true }),
+        4,
+        noon,
+    );
+    let label =
+        Command::Label(cku_runs::Label { label: "incident".to_owned(), at: noon, note: String::new() });
     let cases = [
         ("before any decision", &fresh, consent("plan_approval", later, None)),
         ("an unknown gate", &waiting, consent("plan_aproval", later, None)),

@@ -27,16 +27,44 @@ fn what_each_mistake_is_told() {
         ("a tenant that is none", "intent: a\ntenant: A!\nsteps: []".to_owned()),
         ("a mode that is no text", "intent: a\nmode: 1\nsteps: []".to_owned()),
         ("no id", steps("- {skill: command, with: {argv: [ls]}}")),
-        ("ids that are none", steps("- {id: A, skill: command, with: {argv: [ls]}}\n- {id: ../b, skill: command, with: {argv: [ls]}}")),
-        ("an id twice", steps("- {id: a, skill: command, with: {argv: [ls]}}\n- {id: a, skill: command, with: {argv: [ls]}}")),
-        ("an unknown need", steps("- {id: build, skill: command, with: {argv: [ls]}}\n- {id: b, skill: command, with: {argv: [ls]}, needs: [biuld]}")),
+        (
+            "ids that are none",
+            steps(
+                "- {id: A, skill: command, with: {argv: [ls]}}\n- {id: ../b, skill: command, with: {argv: [ls]}}",
+            ),
+        ),
+        (
+            "an id twice",
+            steps(
+                "- {id: a, skill: command, with: {argv: [ls]}}\n- {id: a, skill: command, with: {argv: [ls]}}",
+            ),
+        ),
+        (
+            "an unknown need",
+            steps(
+                "- {id: build, skill: command, with: {argv: [ls]}}\n- {id: b, skill: command, with: {argv: [ls]}, needs: [biuld]}",
+            ),
+        ),
         ("needs itself", steps("- {id: a, skill: command, with: {argv: [ls]}, needs: [a]}")),
-        ("a circle", steps("- {id: a, skill: command, with: {argv: [ls]}, needs: [c]}\n- {id: b, skill: command, with: {argv: [ls]}, needs: [a]}\n- {id: c, skill: command, with: {argv: [ls]}, needs: [b]}")),
+        (
+            "a circle",
+            steps(
+                "- {id: a, skill: command, with: {argv: [ls]}, needs: [c]}\n- {id: b, skill: command, with: {argv: [ls]}, needs: [a]}\n- {id: c, skill: command, with: {argv: [ls]}, needs: [b]}",
+            ),
+        ),
         ("an unknown skill", steps("- {id: a, skill: comand, with: {argv: [ls]}}")),
         ("says it can be undone", steps("- {id: a, skill: command, with: {argv: [ls]}, reversible: true}")),
-        ("an undo that is not taken", steps("- {id: a, skill: file, with: {op: delete, path: x}, undo: {op: write}}")),
+        (
+            "an undo that is not taken",
+            steps("- {id: a, skill: file, with: {op: delete, path: x}, undo: {op: write}}"),
+        ),
         ("a wish that is none", steps("- {id: a, skill: command, with: {argv: [ls]}, on_failure: ignore}")),
-        ("good", steps("- {id: a, skill: command, with: {argv: [ls]}, effects: false}\n- {id: b, skill: file, with: {op: delete, path: x}, needs: [a]}")),
+        (
+            "good",
+            steps(
+                "- {id: a, skill: command, with: {argv: [ls]}, effects: false}\n- {id: b, skill: file, with: {op: delete, path: x}, needs: [a]}",
+            ),
+        ),
     ];
     let told: Vec<String> = cases.iter().map(|(name, plan)| format!("{name}\n    {}", told(plan))).collect();
     insta::assert_snapshot!(told.join("\n"));

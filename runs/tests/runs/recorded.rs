@@ -7,12 +7,15 @@ use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{Authentication, DecisionInput, Submitter, Verdict, decide};
 use cku_journal::{Journal, Options};
 use cku_runs::{
-    Admin, Chains, Control, Floor, Genesis, KillSwitch, PlanFile, Projections, Request, found, gate, kill_switch, load,
-    submit,
+    Admin, Chains, Control, Floor, Genesis, KillSwitch, PlanFile, Projections, Request, found, gate,
+    kill_switch, load, submit,
 };
 
 const BUNDLE: [(&str, &str); 4] = [
-    ("bundle.yaml", "name: tiny\nmodes: [dev]\nroles: {admin: admins}\nmask: [submission.labels.customer, 'submission.labels.size']"),
+    (
+        "bundle.yaml",
+        "name: tiny\nmodes: [dev]\nroles: {admin: admins}\nmask: [submission.labels.customer, 'submission.labels.size']",
+    ),
     (
         "size.rego",
         "package size\nimport rego.v1\nfiles := input.submission.labels.size\nfirst := count(input.state.first_time_skills)\nintact if input.state.chain.intact == true",
@@ -53,7 +56,8 @@ fn place() -> Place {
     let options = Options { clock: Arc::new(noon), projector: Arc::new(Projections), ..Options::default() };
     let journal = Journal::create(&folder.path().join("journal.db"), options).unwrap();
     let bundle = Bundle::from_sources(Sources::from_files(BUNDLE.into_iter().chain([ACCESS]))).unwrap();
-    let principal = Principal { kind: PrincipalKind::User, id: "dana".parse().unwrap(), tenant: TenantPath::root() };
+    let principal =
+        Principal { kind: PrincipalKind::User, id: "dana".parse().unwrap(), tenant: TenantPath::root() };
     let genesis = Genesis {
         admin: Admin { issuer: None, principal: principal.clone() },
         authentication: Authentication::Local,
@@ -71,7 +75,9 @@ fn place() -> Place {
 }
 
 fn request(by: &Submitter, id: &str, labels: &str) -> Request {
-    let plan = format!("intent: test it\nlabels: {labels}\nsteps: [{{id: a, skill: command, with: {{argv: [ls]}}}}]");
+    let plan = format!(
+        "intent: test it\nlabels: {labels}\nsteps: [{{id: a, skill: command, with: {{argv: [ls]}}}}]"
+    );
     let plan = PlanFile::read("plan.yaml", plan.as_bytes(), cku_base::document::Limits::default()).unwrap();
     Request {
         id: id.to_owned(),
@@ -138,7 +144,9 @@ fn bundles_are_kept_and_load_again() {
     let revision = worker.bundle().revision();
     assert_eq!(cku_runs::active(&journal).unwrap().revision(), revision);
     let changed: Vec<_> = BUNDLE.iter().map(|(p, t)| (*p, t.replace("files > 1", "files > 2"))).collect();
-    let other = Bundle::from_sources(Sources::from_files(changed.into_iter().chain([(ACCESS.0, ACCESS.1.to_owned())])));
+    let other = Bundle::from_sources(Sources::from_files(
+        changed.into_iter().chain([(ACCESS.0, ACCESS.1.to_owned())]),
+    ));
     let other = other.unwrap();
     cku_runs::activate(&journal, &by, &other).unwrap();
     cku_runs::activate(&journal, &by, &other).unwrap();
@@ -147,7 +155,10 @@ fn bundles_are_kept_and_load_again() {
     assert!(cku_runs::load_bundle(&journal, Digest::of(b"none")).is_err());
     worker = Worker::new(cku_runs::load_bundle(&journal, revision).unwrap());
     let run = submit(&journal, request(&by, "run-1", "{size: 2}")).unwrap();
-    assert_eq!(gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().decision.verdict, Verdict::Pause);
+    assert_eq!(
+        gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().decision.verdict,
+        Verdict::Pause
+    );
     assert_eq!(journal.head(&TenantPath::root()).unwrap().unwrap().seq, 4, "activated once");
     journal.verify_all().unwrap();
 }
