@@ -165,8 +165,7 @@ impl DecisionInput {
             .member("state", &self.state)?;
         let bytes = members.finish();
         let input_digest = Digest::of(&bytes);
-        let subject_digest =
-            subject_over(&submission, &self.principal.principal, &self.tenant, &self.mode)?;
+        let subject_digest = subject_over(&submission, &self.principal.principal, &self.tenant, &self.mode)?;
         let submitter = |document: &Vec<u8>| self.evidence_by.get(&Digest::of(document)).cloned();
         let submitted_by = evidence.iter().map(submitter).collect();
         Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest, submitted_by })

@@ -60,5 +60,7 @@ pub use decision::{Decision, GateOutcome, Verdict};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
 pub use reason::{Reason, show};
 pub use state::{Chain, ErrorBudget, Freeze, Reliability, State};
-pub use submission::{Cents, Change, OnFailure, PathGlob, Plan, RunSubmission, Step, schema as submission_schema};
+pub use submission::{
+    Cents, Change, OnFailure, PathGlob, Plan, RunSubmission, Step, schema as submission_schema,
+};
 pub use undecidable::Undecidable;
