@@ -8,7 +8,8 @@ use std::{
 };
 
 fn main() -> io::Result<()> {
-    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("no manifest"))?);
+    let manifest =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("no manifest"))?);
     let baseline = manifest.join("../policies/baseline").canonicalize()?;
     let mut files = Vec::new();
     list(&baseline, &baseline, &mut files)?;

@@ -13,8 +13,8 @@ mod spans;
 
 use std::any::Any;
 
-use clap::{Parser, Subcommand};
 use cku_gates::ApprovalDecision;
+use clap::{Parser, Subcommand};
 use exit::Exit;
 
 #[global_allocator]

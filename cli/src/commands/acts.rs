@@ -146,7 +146,10 @@ pub(crate) fn consent(args: &ConsentArgs, decision: ApprovalDecision) -> Result<
     let now = journal::now();
     let span = cku_skills::parse_duration(&args.expires).filter(|span| !span.is_zero());
     let expires_at = span.and_then(|span| now.after(span)).ok_or_else(|| {
-        journal::refuse(&format!("--expires `{}` is no span of time; write one like `72h`", foreign(&args.expires)))
+        journal::refuse(&format!(
+            "--expires `{}` is no span of time; write one like `72h`",
+            foreign(&args.expires)
+        ))
     })?;
     let command = Command::Consent {
         gate: args.gate.clone(),
@@ -178,7 +181,10 @@ pub(crate) fn vote(args: &VoteArgs) -> Result<Exit, Exit> {
         VoteArg::Reject => Ballot::Reject,
     };
     let run = act(&args.by, &Command::Vote { voter_kind, vote, confidence: args.confidence })?;
-    output::result(format_args!("voted on {}\n`cku run --resume {}` asks the gates again\n", run.id, run.id))?;
+    output::result(format_args!(
+        "voted on {}\n`cku run --resume {}` asks the gates again\n",
+        run.id, run.id
+    ))?;
     Ok(Exit::Pass)
 }
 

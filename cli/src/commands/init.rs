@@ -62,7 +62,9 @@ enum ControlArg {
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let path = args.journal.path()?;
     if args.issuer.trim().is_empty() {
-        return Err(journal::refuse("--issuer is empty; write who signs the tokens, like `https://id.acme.example`"));
+        return Err(journal::refuse(
+            "--issuer is empty; write who signs the tokens, like `https://id.acme.example`",
+        ));
     }
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
     let directory = args.bundle.as_deref().map(absolute).transpose()?;

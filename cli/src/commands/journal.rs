@@ -75,7 +75,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     }
 }
 
-fn verify(tenant: Option<&TenantPath>, from: u64, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
+fn verify(
+    tenant: Option<&TenantPath>,
+    from: u64,
+    journal: &JournalArg,
+    format: Format,
+) -> Result<Exit, Exit> {
     let journal = journal.open_to_read()?;
     let verified = match tenant {
         Some(tenant) => journal.verify(tenant, from).map(|verified| vec![verified]),
@@ -174,7 +179,8 @@ fn line(entry: &Entry) -> String {
         };
         let subject = body.value.get("subject").and_then(Value::as_str).unwrap_or_default();
         let detail = ["step", "gate", "verdict", "status", "strategy", "reason", "message"];
-        let detail = detail.iter().filter_map(|name| body.value.get(*name)?.as_str()).collect::<Vec<_>>().join(", ");
+        let detail =
+            detail.iter().filter_map(|name| body.value.get(*name)?.as_str()).collect::<Vec<_>>().join(", ");
         format!("{}  {}  {}", foreign(&actor), foreign(subject), foreign(&detail))
     });
     let says = says.unwrap_or_else(|| "(erased)".to_owned());

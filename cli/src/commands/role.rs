@@ -76,9 +76,11 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
             change.tenant
         )));
     }
-    let principal = Principal { kind: PrincipalKind::from(change.kind), id: change.subject.clone(), tenant: home };
+    let principal =
+        Principal { kind: PrincipalKind::from(change.kind), id: change.subject.clone(), tenant: home };
     let grant = RoleGrant { principal, role: change.role.clone(), tenant: change.tenant.clone() };
-    let held = cku_runs::role_grants(&journal, &grant.tenant).map_err(|e| journal::failed(&e))?.contains(&grant);
+    let held =
+        cku_runs::role_grants(&journal, &grant.tenant).map_err(|e| journal::failed(&e))?.contains(&grant);
     if held == granted {
         let said = if granted { "holds it already" } else { "does not hold it" };
         return Err(journal::refuse(&format!(

@@ -145,7 +145,8 @@ fn bundle(args: &Args, journal: &Journal, genesis: &Genesis, by: &Submitter) -> 
 }
 
 fn launcher(args: &Args) -> Result<Launcher, Exit> {
-    let program = std::env::current_exe().map_err(|e| journal::failed(&format!("where cku is cannot be told: {e}")))?;
+    let program =
+        std::env::current_exe().map_err(|e| journal::failed(&format!("where cku is cannot be told: {e}")))?;
     Ok(Launcher { program, arguments: vec![SUPERVISE.into()], unconfined: args.unconfined })
 }
 
@@ -251,7 +252,9 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
             let missing = missing.map_err(|e| render::problems::of_store(&e))?;
             match args.format {
                 Format::Pretty => output::result(shown::missing(&gated.run, &missing))?,
-                Format::Json => output::json(&shown::document(&gated.run, Some(&gated.decision), Some(&missing)))?,
+                Format::Json => {
+                    output::json(&shown::document(&gated.run, Some(&gated.decision), Some(&missing)))?
+                }
             }
             Ok(Exit::Pause)
         }

@@ -47,17 +47,32 @@ enum Command {
 }
 
 const STATUSES: [&str; 9] = [
-    "planned", "waiting", "running", "succeeded", "failed", "partial", "rolled_back", "cancelled", "rejected",
+    "planned",
+    "waiting",
+    "running",
+    "succeeded",
+    "failed",
+    "partial",
+    "rolled_back",
+    "cancelled",
+    "rejected",
 ];
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     match &args.command {
-        Command::List { tenant, status, journal, format } => list(tenant, status.as_deref(), journal, *format),
+        Command::List { tenant, status, journal, format } => {
+            list(tenant, status.as_deref(), journal, *format)
+        }
         Command::Show { run, journal, format } => show(run, journal, *format),
     }
 }
 
-fn list(tenant: &TenantPath, status: Option<&str>, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
+fn list(
+    tenant: &TenantPath,
+    status: Option<&str>,
+    journal: &JournalArg,
+    format: Format,
+) -> Result<Exit, Exit> {
     if let Some(status) = status.filter(|status| !STATUSES.contains(status)) {
         let hint = cku_base::suggest(status, STATUSES);
         let hint = hint.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));

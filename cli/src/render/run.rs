@@ -162,7 +162,9 @@ fn line(run: &Run, event: &Event, followed: bool) -> Option<String> {
                 }
             }
         }
-        Event::StepSkipped(e) => Some(format!("  {warn}–{warn:#} {}  left out: {}", e.step, foreign(&e.reason))),
+        Event::StepSkipped(e) => {
+            Some(format!("  {warn}–{warn:#} {}  left out: {}", e.step, foreign(&e.reason)))
+        }
         Event::Undone(e) => Some(match &e.failure {
             None => format!("  {good}↶{good:#} {}  undone", e.step),
             Some(failure) => format!("  {bad}✗{bad:#} {}  not undone: {}", e.step, foreign(&failure.message)),
@@ -171,11 +173,13 @@ fn line(run: &Run, event: &Event, followed: bool) -> Option<String> {
             let by = e.by.as_ref().map_or_else(String::new, |by| format!(", says {}", by.principal));
             let reason = foreign(&e.reason);
             Some(match e.strategy {
-                Strategy::Retry => format!("  {warn}↻{warn:#} {}  again{by} {dim}{reason}{dim:#}", e.step),
-                Strategy::Skip => format!("  {warn}–{warn:#} {}  left out{by} {dim}{reason}{dim:#}", e.step),
-                Strategy::Rollback => format!("  {warn}↶{warn:#} rolling back{by} {dim}{reason}{dim:#}"),
-                Strategy::Alert => format!("  {warn}!{warn:#} {}  waits for a person {dim}{reason}{dim:#}", e.step),
-                Strategy::Abort => format!("  {bad}✗{bad:#} {}  ended{by} {dim}{reason}{dim:#}", e.step),
+                Strategy::Retry => format!("  {warn}↻{warn:#} {}  again{by}: {dim}{reason}{dim:#}", e.step),
+                Strategy::Skip => format!("  {warn}–{warn:#} {}  left out{by}: {dim}{reason}{dim:#}", e.step),
+                Strategy::Rollback => format!("  {warn}↶{warn:#} rolling back{by}: {dim}{reason}{dim:#}"),
+                Strategy::Alert => {
+                    format!("  {warn}!{warn:#} {}  waits for a person: {dim}{reason}{dim:#}", e.step)
+                }
+                Strategy::Abort => format!("  {bad}✗{bad:#} {}  ended{by}: {dim}{reason}{dim:#}", e.step),
             })
         }
         Event::Started(e) => {
@@ -288,7 +292,10 @@ pub(crate) fn document(run: &Run, decision: Option<&Decision>, missing: Option<&
 
 fn failure(status: &StepStatus) -> Value {
     match status {
-        StepStatus::Failed(f) | StepStatus::Alerted(f) | StepStatus::GivenUp(f) | StepStatus::NotUndone(f) => {
+        StepStatus::Failed(f)
+        | StepStatus::Alerted(f)
+        | StepStatus::GivenUp(f)
+        | StepStatus::NotUndone(f) => {
             json!(f)
         }
         _ => Value::Null,
@@ -321,7 +328,12 @@ pub(crate) fn details(run: &Run) -> String {
         run.submitted.submitted_at,
     );
     if let Some(decided) = &run.decided {
-        let _ = writeln!(out, "\ndecision  {}  {dim}input {}{dim:#}", decided.verdict.as_str(), decided.input_digest);
+        let _ = writeln!(
+            out,
+            "\ndecision  {}  {dim}input {}{dim:#}",
+            decided.verdict.as_str(),
+            decided.input_digest
+        );
         for gate in decided.decision.get("gates").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| gate.get(name).and_then(Value::as_str).unwrap_or("–").to_owned();
             let reason = gate.pointer("/reasons/0/message").and_then(Value::as_str).unwrap_or_default();

@@ -10,5 +10,9 @@
 
 mod environment;
 mod fail_closed;
+mod first_run;
+mod installation;
+mod people;
+mod runs;
 mod surfaces;
 mod testdata;

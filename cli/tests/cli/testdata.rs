@@ -86,7 +86,11 @@ fn the_readme_commands_are_the_ones_that_ci_runs() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let main = readme.lines().find(|l| l.starts_with("cargo run -- ")).unwrap();
     let words: Vec<&str> = main.trim_start_matches("cargo run -- ").split(' ').collect();
-    assert_eq!(run(&words).code, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.db").display().to_string();
+    let ran = run(&[&words[..], &["--journal", &journal]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.shown());
+    assert_eq!(run(&["journal", "verify", "--journal", &journal]).code, 0);
     let ci = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
     assert!(
         readme.lines().any(|l| l == "cargo test --workspace")

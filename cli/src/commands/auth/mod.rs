@@ -165,8 +165,14 @@ fn token(args: &TokenArgs) -> Result<Exit, Exit> {
     let now = journal::now();
     let expires_at = now.after(ttl).ok_or(Exit::Usage)?;
     let principal = Principal { kind: args.kind.into(), id: args.sub.clone(), tenant: args.tenant.clone() };
-    let claims =
-        Claims { issuer, audience: args.audience.clone(), principal, issued_at: now, expires_at, token_id: None };
+    let claims = Claims {
+        issuer,
+        audience: args.audience.clone(),
+        principal,
+        issued_at: now,
+        expires_at,
+        token_id: None,
+    };
     output::result(format_args!("{}\n", key.token(&claims)))?;
     Ok(Exit::Pass)
 }
@@ -189,11 +195,9 @@ fn whoami(journal: &JournalArg, token: &TokenArg) -> Result<Exit, Exit> {
     let dim = style::DIM;
     let mut text = format!("{} at home in {}", who.principal, who.principal.tenant);
     match &who.token {
-        Some(token) => text.push_str(&format!(
-            "\n{dim}by {}, until {}{dim:#}",
-            foreign(&token.issuer),
-            token.expires_at
-        )),
+        Some(token) => {
+            text.push_str(&format!("\n{dim}by {}, until {}{dim:#}", foreign(&token.issuer), token.expires_at))
+        }
         None => text.push_str(&format!("\n{dim}local, single-user{dim:#}")),
     }
     let grants = cku_runs::role_grants(&journal, &who.principal.tenant).map_err(|e| journal::failed(&e))?;
