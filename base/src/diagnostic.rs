@@ -16,7 +16,7 @@ pub enum Severity {
     Warning,
 }
 
-/// A span of a file, with the line and column where it begins.
+/// A span of a file, with the lines and columns where it begins and ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Place {
     /// The file, as the user named it or relative to the bundle.
@@ -27,6 +27,12 @@ pub struct Place {
     /// First column, from 1, in characters; like the line.
     #[serde(skip_serializing_if = "is_zero")]
     pub column: u32,
+    /// The line of the last character meant; like the line.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub end_line: u32,
+    /// The column after the last character meant; like the line.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub end_column: u32,
     /// The bytes meant, within the file's text.
     #[serde(skip)]
     pub span: Range<usize>,
@@ -39,7 +45,7 @@ fn is_zero(number: &u32) -> bool {
 impl Place {
     /// A file as a whole.
     pub fn whole_file(file: impl Into<String>) -> Self {
-        Self { file: file.into(), line: 0, column: 0, span: 0..0 }
+        Self { file: file.into(), line: 0, column: 0, end_line: 0, end_column: 0, span: 0..0 }
     }
 }
 
@@ -50,6 +56,62 @@ impl fmt::Display for Place {
             line => write!(f, "{}:{line}:{}", self.file, self.column),
         }
     }
+}
+
+/// Whether a fix may be made without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Applicability {
+    /// It is what was meant, and nothing else could be.
+    Sure,
+    /// It is a guess: a person says whether it is right.
+    Maybe,
+}
+
+/// How to mend what is wrong, for a machine to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    /// What it does, as an instruction: `write `==``.
+    pub title: String,
+    /// Whether it may be made without asking.
+    pub applicability: Applicability,
+    /// The bytes that are replaced; an empty span is a place to insert at.
+    pub place: Place,
+    /// What takes their place.
+    pub text: String,
+}
+
+impl Fix {
+    /// A fix that may be made without asking.
+    pub fn sure(title: impl Into<String>, place: Place, text: impl Into<String>) -> Self {
+        Self { title: title.into(), applicability: Applicability::Sure, place, text: text.into() }
+    }
+
+    /// A fix that a person must agree to.
+    pub fn maybe(title: impl Into<String>, place: Place, text: impl Into<String>) -> Self {
+        Self { applicability: Applicability::Maybe, ..Self::sure(title, place, text) }
+    }
+}
+
+/// Makes the fixes that may be made without asking and are about this text; gives it, and how many.
+///
+/// Of two that overlap the first by place is made.
+pub fn fixed<'d>(text: &str, diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> (String, usize) {
+    let sure = |d: &'d Diagnostic| d.fix.as_deref().filter(|f| f.applicability == Applicability::Sure);
+    let mut fixes: Vec<&Fix> = diagnostics.into_iter().filter_map(sure).collect();
+    fixes.sort_by_key(|fix| (fix.place.span.start, fix.place.span.end));
+    fixes.dedup_by_key(|fix| (fix.place.span.clone(), &fix.text));
+    let (mut out, mut made, mut at) = (String::with_capacity(text.len()), 0, 0);
+    for fix in fixes {
+        let span = &fix.place.span;
+        // None where it begins before the last one ended.
+        let (Some(before), Some(_)) = (text.get(at..span.start), text.get(span.clone())) else { continue };
+        out.push_str(before);
+        out.push_str(&fix.text);
+        (at, made) = (span.end, made + 1);
+    }
+    out.push_str(text.get(at..).unwrap_or(""));
+    (out, made)
 }
 
 /// Something to tell the person who wrote a file.
@@ -67,6 +129,9 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// How a machine can do it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Box<Fix>>,
 }
 
 impl Diagnostic {
@@ -79,6 +144,7 @@ impl Diagnostic {
             place: None,
             label: None,
             help: None,
+            fix: None,
         }
     }
 
@@ -102,6 +168,12 @@ impl Diagnostic {
     /// Says what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says how a machine can do it.
+    pub fn fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(Box::new(fix));
         self
     }
 
@@ -149,19 +221,28 @@ impl<'t> LineIndex<'t> {
 
     /// The place of `span` in `file`; an offset past the end means the end.
     pub fn place(&self, file: impl Into<String>, span: Range<usize>) -> Place {
-        let mut start = span.start.min(self.text.len());
-        while !self.text.is_char_boundary(start) {
-            start -= 1;
+        let start = self.boundary(span.start);
+        let end = self.boundary(span.end).max(start);
+        let (line, column) = self.position(start);
+        let (end_line, end_column) = self.position(end);
+        Place { file: file.into(), line, column, end_line, end_column, span: start..end }
+    }
+
+    /// The last boundary between characters up to an offset.
+    fn boundary(&self, offset: usize) -> usize {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
         }
-        let line = self.starts.partition_point(|s| *s <= start).max(1);
+        offset
+    }
+
+    /// The line and column of an offset, both from 1.
+    fn position(&self, offset: usize) -> (u32, u32) {
+        let line = self.starts.partition_point(|s| *s <= offset).max(1);
         let line_start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(line_start..start).map_or(0, |before| before.chars().count()) + 1;
-        Place {
-            file: file.into(),
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-            span: start..span.end.clamp(start, self.text.len()),
-        }
+        let column = self.text.get(line_start..offset).map_or(0, |before| before.chars().count()) + 1;
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
     /// The place of a line and column, both from 1, as parsers report them.
@@ -187,7 +268,23 @@ mod tests {
         let index = LineIndex::new("one\nzwö lf\n");
         let place = index.place("f", 9..11);
         assert_eq!((place.line, place.column, place.span), (2, 5, 9..11));
+        assert_eq!((place.end_line, place.end_column), (2, 7));
         assert_eq!(index.place_at("f", 2, 5).span, 9..10);
+    }
+
+    #[test]
+    fn sure_fixes_are_made_and_guesses_left() {
+        let text = "a = b && c";
+        let at = |span| LineIndex::new(text).place("f", span);
+        let with = |fix| Diagnostic::error("X", "x").fix(fix);
+        let found = [
+            with(Fix::sure("", at(6..8), "and")),
+            with(Fix::sure("", at(2..3), "==")),
+            with(Fix::maybe("", at(0..1), "d")),
+            with(Fix::sure("", at(7..8), "overlaps")),
+        ];
+        assert_eq!(fixed(text, &found), ("a == b and c".to_owned(), 2));
+        assert_eq!(fixed(text, &[]), (text.to_owned(), 0));
     }
 
     proptest! {

@@ -1,24 +1,30 @@
 //! The syntax tree: what is written, where, and nothing about what it means.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use cku_base::diagnostic::{Diagnostic, LineIndex, Place};
 
-use crate::model::{CompareOp, Direction, RuleKind};
+use crate::{
+    model::{CompareOp, Direction, RuleKind},
+    syntax::{Token, TokenKind},
+};
 
 /// The bytes of a node in its file's text.
 pub(crate) type Span = Range<usize>;
 
 /// One gate file, parsed.
 ///
-/// A file with a syntax error has a tree too (of nothing, so far); [`compile`](crate::compile)
-/// refuses it with the same diagnostics that [`parse`](crate::parse) gave.
+/// A file with syntax errors has a tree too, without what could not be read;
+/// [`compile`](crate::compile) refuses it with the same diagnostics that [`parse`](crate::parse) gave.
 #[derive(Debug, Clone)]
 pub struct Ast {
     pub(crate) file: String,
     pub(crate) text: String,
+    pub(crate) tokens: Vec<Token>,
     pub(crate) items: Vec<Item>,
     pub(crate) errors: Vec<Diagnostic>,
+    /// Whether items were left out whose names are not known.
+    pub(crate) lost_items: bool,
 }
 
 impl Ast {
@@ -30,6 +36,23 @@ impl Ast {
     /// The text that was parsed.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// All tokens of the text, blanks and comments among them: their texts, one after another, are the
+    /// text that was parsed.
+    pub fn tokens(&self) -> impl Iterator<Item = (TokenKind, &str)> {
+        self.tokens.iter().map(|token| (token.kind, self.text.get(token.span()).unwrap_or("")))
+    }
+
+    pub(crate) fn empty(file: &str, text: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            tokens: Vec::new(),
+            items: Vec::new(),
+            errors: Vec::new(),
+            lost_items: false,
+        }
     }
 
     pub(crate) fn source(&self) -> Source<'_> {
@@ -51,6 +74,13 @@ impl<'a> Source<'a> {
 
     pub(crate) fn place(&self, span: &Span) -> Place {
         self.lines.place(self.file, span.clone())
+    }
+
+    /// The words of spans that could not be read: what they would have declared or used.
+    pub(crate) fn words(&self, spans: &[Span]) -> BTreeSet<&'a str> {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = |span| self.slice(span).split(move |c| !is_word(c)).filter(|word| !word.is_empty());
+        spans.iter().flat_map(words).collect()
     }
 
     pub(crate) fn slice(&self, span: &Span) -> &'a str {
@@ -98,6 +128,8 @@ pub(crate) struct GateItem {
     pub(crate) name: Name,
     pub(crate) title: Text,
     pub(crate) clauses: Vec<Clause>,
+    /// What was left out for errors.
+    pub(crate) broken: Vec<Span>,
 }
 
 #[derive(Debug, Clone)]
@@ -126,6 +158,8 @@ pub(crate) struct ThresholdClause {
     pub(crate) value: Literal,
     pub(crate) parts: Vec<(ThresholdPart, Span)>,
     pub(crate) by_mode: Vec<(Name, Literal)>,
+    /// The block of values by mode, braces included, if there is one.
+    pub(crate) block: Option<Span>,
 }
 
 #[derive(Debug, Clone)]
@@ -179,6 +213,8 @@ pub(crate) enum DecideBy {
 pub(crate) struct ModeItem {
     pub(crate) name: Name,
     pub(crate) entries: Vec<Entry>,
+    /// What was left out for errors.
+    pub(crate) broken: Vec<Span>,
 }
 
 #[derive(Debug, Clone)]

@@ -48,9 +48,7 @@ mod compile;
 mod condition;
 mod literal;
 mod model;
-mod parser;
-mod scan;
-mod syntax_error;
+mod syntax;
 mod types;
 
 pub use ast::Ast;
@@ -60,5 +58,5 @@ pub use model::{
     Missing, Origin, Policy, PolicyEffect, RegoModule, Rule, RuleKind, Rules, Segment, Sequence,
     SequenceEntry, Threshold,
 };
-pub use parser::parse;
+pub use syntax::{Token, TokenKind, parse};
 pub use types::Type;

@@ -1,6 +1,6 @@
 //! The types of expressions.
 
-use cku_base::diagnostic::Diagnostic;
+use cku_base::diagnostic::{Diagnostic, Fix};
 
 use super::{Report, names, scope::Scope};
 use crate::{
@@ -60,6 +60,9 @@ impl Typing<'_> {
         if let Some(ty) = self.scope.thresholds.get(name) {
             return Some((Condition::Threshold(name.to_owned()), (*ty)?));
         }
+        if self.scope.unread.contains(name) {
+            return None;
+        }
         let message = format!("`{name}` is no fact or threshold of this gate");
         let names = self.scope.names();
         let diagnostic = names::unknown(codes::UNKNOWN_NAME, self.source, &expression.span, message, names);
@@ -90,8 +93,10 @@ impl Typing<'_> {
             let (first, last) = (self.source.slice(&left.span), self.source.slice(&right.span));
             let span = left.span.start..right.span.end;
             let diagnostic = Diagnostic::error(codes::CHAINED, "comparisons are not chained");
-            let help = format!("write `{first} and {middle} {symbol} {last}`");
-            self.report.add(diagnostic.at(self.source.place(&span)).help(help));
+            let meant = format!("{first} and {middle} {symbol} {last}");
+            let place = self.source.place(&span);
+            let diagnostic = diagnostic.at(place.clone()).help(format!("write `{meant}`"));
+            self.report.add(diagnostic.fix(Fix::sure(format!("write `{meant}`"), place, meant)));
             return None;
         }
         let (left_typed, right_typed) = (self.typed(left), self.typed(right));

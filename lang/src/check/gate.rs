@@ -20,16 +20,19 @@ pub(super) fn check(
         let gate = Gate { name, title, place, body: body? };
         return Some(CheckedGate { gate, conditions: Vec::new() });
     }
-    let mut checking = Checking { source, modes, report, scope: Scope::default(), rules: Rules::default() };
+    let unread = source.words(&item.broken).into_iter().map(str::to_owned).collect();
+    let scope = Scope { unread, ..Scope::default() };
+    let mut checking = Checking { source, modes, report, scope, rules: Rules::default() };
     checking.declarations(item);
     let conditions = checking.clauses(item);
     checking.missing(item);
     let is_rule = |clause: &&Clause| matches!(clause, Clause::Rule(_));
-    checking.directions(&conditions, item.clauses.iter().filter(is_rule).count());
+    let all_read = item.broken.is_empty();
+    checking.directions(&conditions, item.clauses.iter().filter(is_rule).count(), all_read);
     checking.weaker_missing();
     let rules = checking.rules;
     let asks = |clause: &Clause| matches!(clause, Clause::Rule(_) | Clause::Access(_));
-    if !item.clauses.iter().any(asks) {
+    if all_read && !item.clauses.iter().any(asks) {
         let message = format!("gate `{name}` asks nothing: it has no `reject`, `pause` or `require access`");
         report.add(Diagnostic::error(codes::ASKS_NOTHING, message).at(place.clone()));
     }
@@ -215,6 +218,9 @@ impl Checking<'_> {
         if let Some(ty) = self.scope.facts.get(&name.text) {
             return *ty;
         }
+        if self.scope.unread.contains(&name.text) {
+            return None;
+        }
         let message = format!("`{}` is no fact of this gate", name.text);
         let facts = self.scope.facts.keys().map(String::as_str);
         self.report.add(names::unknown(codes::UNKNOWN_NAME, self.source, &name.span, message, facts));
@@ -279,7 +285,7 @@ impl Checking<'_> {
     }
 
     /// A threshold that is said to be stricter in one direction is so in every rule, and is read.
-    fn directions(&mut self, conditions: &[Condition], rule_clauses: usize) {
+    fn directions(&mut self, conditions: &[Condition], rule_clauses: usize, all_read: bool) {
         let mut used: BTreeSet<&str> = BTreeSet::new();
         for (rule, condition) in self.rules.rules.iter().zip(conditions) {
             used.extend(condition.thresholds());
@@ -306,7 +312,7 @@ impl Checking<'_> {
             }
         }
         // A rule with an error was left out, and may be the one that reads it.
-        if conditions.len() < rule_clauses {
+        if conditions.len() < rule_clauses || !all_read {
             return;
         }
         for threshold in

@@ -42,7 +42,7 @@ pub(super) fn segments(source: &Source<'_>, text: &Text, scope: &Scope, report: 
                     segments.push(Segment::Fact(name.to_owned()));
                 } else if scope.thresholds.contains_key(name) {
                     segments.push(Segment::Threshold(name.to_owned()));
-                } else {
+                } else if !scope.unread.contains(name) {
                     let message = format!("`{{{name}}}` is no fact or threshold of this gate");
                     let span = start..offset(tail);
                     report.add(names::unknown(codes::PLACEHOLDER, source, &span, message, scope.names()));

@@ -68,7 +68,7 @@ pub(crate) fn check(files: &[Ast], modes: &[String]) -> Result<Checked, Vec<Diag
     });
     let declared = sequence::DeclaredGates {
         names: names.places.into_keys().collect(),
-        all_known: files.iter().all(|file| file.errors.is_empty()),
+        all_known: files.iter().all(|file| !file.lost_items),
     };
     let mut sequences = sequence::check(blocks, &declared, modes, &mut report);
 

@@ -1,6 +1,9 @@
 //! Names: which words are taken, which are known, and which were probably meant.
 
-use cku_base::{diagnostic::Diagnostic, suggest};
+use cku_base::{
+    diagnostic::{Diagnostic, Fix},
+    suggest,
+};
 
 use super::Report;
 use crate::{
@@ -61,9 +64,15 @@ pub(super) fn unknown<'a>(
     message: String,
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Diagnostic {
-    let diagnostic = Diagnostic::error(code, message).at(source.place(span));
-    match suggest(source.slice(span).trim_matches(['{', '}', ' ']), known.clone()) {
-        Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
+    let place = source.place(span);
+    let diagnostic = Diagnostic::error(code, message).at(place.clone());
+    let written = source.slice(span);
+    match suggest(written.trim_matches(['{', '}', ' ']), known.clone()) {
+        Some(meant) => {
+            let text = if written.starts_with('{') { format!("{{{meant}}}") } else { meant.to_owned() };
+            let fix = Fix::maybe(format!("write `{text}`"), place, text);
+            diagnostic.help(format!("did you mean `{meant}`?")).fix(fix)
+        }
         None => {
             let known: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
             match known.len() {

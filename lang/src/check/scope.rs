@@ -1,6 +1,6 @@
 //! The names that the conditions and messages of a gate may use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::Type;
 
@@ -10,6 +10,8 @@ use crate::types::Type;
 pub(super) struct Scope {
     pub(super) facts: BTreeMap<String, Option<Type>>,
     pub(super) thresholds: BTreeMap<String, Option<Type>>,
+    /// The words of what could not be read: one of them may be the name that is looked for.
+    pub(super) unread: BTreeSet<String>,
 }
 
 impl Scope {

@@ -49,10 +49,13 @@ pub(super) fn check<'a>(
 fn sequence(source: &Source<'_>, block: &ModeItem, gates: &DeclaredGates, report: &mut Report) -> Sequence {
     let mut listed = Declared::listed();
     let mut entries = Vec::new();
+    let mut unknown_in = None;
     for item in &block.entries {
         let name = &item.gate.text;
         let known = gates.names.contains(name);
-        if !known && gates.all_known {
+        let line = source.place(&item.gate.span).line;
+        // What follows a slip on its line is a part of it: `overide by admin`.
+        if !known && gates.all_known && unknown_in.replace(line) != Some(line) {
             let message = format!("the bundle has no gate `{name}`");
             // A flag with a slip in it reads as the next gate.
             let flags = ["advise", "barrier", "override"];
@@ -62,10 +65,11 @@ fn sequence(source: &Source<'_>, block: &ModeItem, gates: &DeclaredGates, report
         listed.declare(source, &item.gate, "gate", report);
         entries.push(entry(source, item, report));
     }
+    let unread = source.words(&block.broken);
     let missing: Vec<String> = gates
         .names
         .iter()
-        .filter(|gate| !listed.places.contains_key(*gate))
+        .filter(|gate| !listed.places.contains_key(*gate) && !unread.contains(gate.as_str()))
         .map(|gate| format!("`{gate}`"))
         .collect();
     if !missing.is_empty() && gates.all_known {

@@ -4,6 +4,7 @@
 
 use cku_base::diagnostic::Diagnostic;
 use cku_lang::{Ast, Compiled, compile, parse};
+use proptest::prelude::*;
 
 /// The files of a small bundle.
 pub(crate) const FILES: [(&str, &str); 3] = [
@@ -57,4 +58,73 @@ fn render(files: &[(&str, &str)], diagnostics: &[Diagnostic]) -> String {
         }
     }
     out
+}
+
+/// A change to a file: at an offset (in thousandths), this many bytes are replaced by this.
+pub(crate) type Change = (usize, usize, String);
+
+/// A few changes of the sort that people and editors make.
+pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
+    prop::collection::vec(change(), 1..6)
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "{",
+            "}",
+            "(",
+            ")",
+            "\"",
+            "\\",
+            "//",
+            "\n",
+            "gate ",
+            "mode ",
+            "in ",
+            "not ",
+            "and ",
+            "because ",
+            "..",
+            "%",
+            " EUR",
+            "==",
+            "<",
+            "80%",
+            "0.75",
+            "1e9",
+            "99999999999999999999",
+            "set of text",
+            "{{",
+            "é",
+            "\u{0}",
+            "\r",
+            "data.",
+            "run:create",
+            "missing ",
+            "threshold ",
+            "decide by cedar x:y ",
+            "learn ",
+            "prod",
+            "line_coverage",
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,4}",
+    ];
+    (0..1000_usize, 0..40_usize, piece)
+}
+
+/// The text after these changes.
+pub(crate) fn changed(text: &str, changes: &[Change]) -> String {
+    let floor = |text: &str, at: usize| {
+        let at = at.min(text.len());
+        (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap()
+    };
+    let mut text = text.to_owned();
+    for (at, len, piece) in changes {
+        let start = floor(&text, text.len() * at / 1000);
+        let end = floor(&text, start + len).max(start);
+        text.replace_range(start..end, piece);
+    }
+    text
 }

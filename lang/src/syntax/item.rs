@@ -1,0 +1,153 @@
+//! Files, gates and mode blocks, and how the parser goes on after an error in one.
+
+use super::{
+    clause,
+    cursor::{Cursor, Parsed, Reported},
+    error,
+    token::TokenKind,
+};
+use crate::ast::{Entry, Flag, GateItem, Item, ModeItem, Span, Text};
+
+/// The items of a file, and whether some were left out.
+pub(super) fn file(at: &mut Cursor<'_>) -> (Vec<Item>, bool) {
+    let (mut items, mut lost) = (Vec::new(), false);
+    loop {
+        let from = at.position();
+        let item = if at.is_word("`gate`") {
+            gate(at)
+        } else if at.is_word("`mode`") {
+            mode(at)
+        } else if at.is_at_end() {
+            return (items, lost);
+        } else {
+            at.expect(error::THE_END);
+            at.fail();
+            Err(Reported)
+        };
+        match item {
+            Ok(item) => items.push(item),
+            Err(Reported) => {
+                lost = true;
+                to_next_item(at, from);
+            }
+        }
+    }
+}
+
+/// Passes what cannot be read, at least one token.
+fn to_next_item(at: &mut Cursor<'_>, from: usize) {
+    if at.position() == from {
+        at.step();
+    }
+    while !at.is_at_end() && !(at.begins_line(0) && matches!(at.word_at(0), Some("gate" | "mode"))) {
+        at.step();
+    }
+}
+
+fn gate(at: &mut Cursor<'_>) -> Parsed<Item> {
+    at.word("`gate`")?;
+    let name = at.any_name();
+    let title = if name.is_ok() { at.quoted() } else { Err(Reported) };
+    block(at, title.is_err())?;
+    let mut clauses = Vec::new();
+    // Without its title something of it is not known, as without its end.
+    let mut broken: Vec<Span> = title.is_err().then_some(0..0).into_iter().collect();
+    while !closes(at, is_clause_word, &mut broken) {
+        let (from, start) = (at.position(), at.offset());
+        match clause::clause(at) {
+            Ok((clause, spans)) => {
+                clauses.push(clause);
+                broken.extend(spans);
+            }
+            Err(Reported) => {
+                at.skip_until(from, |at| at.begins_line(0) && begins_clause(at));
+                broken.push(at.since(start));
+            }
+        }
+    }
+    let title = title.unwrap_or_else(|_| Text { raw: String::new(), span: 0..0 });
+    Ok(Item::Gate(GateItem { name: name?, title, clauses, broken }))
+}
+
+/// Goes past the `{` of a block; after an error before it, to the one on the same line.
+fn block(at: &mut Cursor<'_>, after_error: bool) -> Parsed<Span> {
+    if after_error {
+        while !at.is_at_end() && !at.begins_line(0) && at.kind(0) != Some(TokenKind::Open) {
+            at.step();
+        }
+        return at.eat(TokenKind::Open).map(|token| token.span()).ok_or(Reported);
+    }
+    at.sign(TokenKind::Open).map(|token| token.span())
+}
+
+/// Whether a block ends here: with its `}`, or with an error where the file ends or an item begins.
+fn closes(at: &mut Cursor<'_>, expect_all: fn(&mut Cursor<'_>) -> bool, broken: &mut Vec<Span>) -> bool {
+    if at.eat(TokenKind::Close).is_some() {
+        return true;
+    }
+    let ends = at.is_at_end() || at.is_item();
+    if ends {
+        expect_all(at);
+        at.fail();
+        broken.push(at.since(at.offset()));
+    }
+    ends
+}
+
+/// The words that clauses begin with.
+const CLAUSES: [&str; 8] =
+    ["`decide`", "`facts`", "`in`", "`missing`", "`pause`", "`reject`", "`require`", "`threshold`"];
+
+/// Whether a clause begins here; notes that it could.
+fn is_clause_word(at: &mut Cursor<'_>) -> bool {
+    CLAUSES.into_iter().fold(false, |found, word| at.is_word(word) || found)
+}
+
+/// Whether a clause begins here, and no entry of a block of that name: `pause r:`, not `pause:`.
+pub(super) fn begins_clause(at: &Cursor<'_>) -> bool {
+    let is_word = at.word_at(0).is_some_and(|word| CLAUSES.iter().any(|c| c.trim_matches('`') == word));
+    is_word && at.word_at(1).is_some()
+}
+
+fn mode(at: &mut Cursor<'_>) -> Parsed<Item> {
+    at.word("`mode`")?;
+    let name = at.any_name();
+    block(at, name.is_err())?;
+    let (mut entries, mut broken) = (Vec::new(), Vec::new());
+    while !closes(at, expects_a_name, &mut broken) {
+        let (from, start) = (at.position(), at.offset());
+        match entry(at) {
+            Ok(entry) => entries.push(entry),
+            Err(Reported) => {
+                at.skip_until(from, |at| at.begins_line(0) && at.word_at(0).is_some());
+                broken.push(at.since(start));
+            }
+        }
+    }
+    Ok(Item::Mode(ModeItem { name: name?, entries, broken }))
+}
+
+fn expects_a_name(at: &mut Cursor<'_>) -> bool {
+    at.expect(error::A_NAME);
+    false
+}
+
+fn entry(at: &mut Cursor<'_>) -> Parsed<Entry> {
+    let gate = at.free_name(error::A_NAME)?;
+    let mut flags = Vec::new();
+    loop {
+        let start = at.offset();
+        let flag = if at.eat_word("`advise`").is_some() {
+            Flag::Advise
+        } else if at.eat_word("`barrier`").is_some() {
+            Flag::Barrier
+        } else if at.eat_word("`override`").is_some() {
+            at.word("`by`")?;
+            Flag::OverrideBy(at.any_name()?)
+        } else {
+            let span = at.since(gate.span.start);
+            return Ok(Entry { gate, flags, span });
+        };
+        flags.push((flag, at.since(start)));
+    }
+}
