@@ -1,6 +1,6 @@
 //! Mode blocks: every gate of the bundle, once, in every mode.
 
-use cku_base::diagnostic::Diagnostic;
+use cku_base::{diagnostic::Diagnostic, suggest};
 
 use super::{Declared, Report, names};
 use crate::{
@@ -49,16 +49,17 @@ pub(super) fn check<'a>(
 fn sequence(source: &Source<'_>, block: &ModeItem, gates: &DeclaredGates, report: &mut Report) -> Sequence {
     let mut listed = Declared::listed();
     let mut entries = Vec::new();
-    let mut unknown_in = None;
+    let flags = ["advise", "barrier", "override"];
+    let mut slip_in = None;
     for item in &block.entries {
         let name = &item.gate.text;
         let known = gates.names.contains(name);
         let line = source.place(&item.gate.span).line;
-        // What follows a slip on its line is a part of it: `overide by admin`.
-        if !known && gates.all_known && unknown_in.replace(line) != Some(line) {
+        // What follows a flag with a slip in it on its line is a part of it: `overide by admin`.
+        if !known && gates.all_known && slip_in != Some(line) {
             let message = format!("the bundle has no gate `{name}`");
-            // A flag with a slip in it reads as the next gate.
-            let flags = ["advise", "barrier", "override"];
+            // It reads as the next gate.
+            slip_in = suggest(name, flags).map(|_| line);
             let names = gates.names.iter().map(String::as_str).chain(flags);
             report.add(names::unknown(codes::UNKNOWN_GATE, source, &item.gate.span, message, names));
         }

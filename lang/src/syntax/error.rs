@@ -56,16 +56,12 @@ pub(super) fn unexpected(
     let operator = expected.contains(AN_OPERATOR);
     let value = expected.contains(A_VALUE) || expected.contains(A_CONDITION);
     let instead = |word: &str| Fix::sure(format!("write `{}`", word.trim()), place.clone(), word);
-    if let ([sign @ ("`:`" | "`=`")], Some(TokenKind::Word | TokenKind::Number)) =
-        (expected.iter().collect::<Vec<_>>().as_slice(), token.map(|token| token.kind))
+    if let (Some(sign), Some(TokenKind::Word | TokenKind::Number)) =
+        (only_sign(expected), token.map(|t| t.kind))
     {
+        let title = format!("write `{sign}` before it");
         let before = source.place(&(span.start..span.start));
-        let text = format!("{} ", sign.trim_matches('`'));
-        return diagnostic.help(format!("write {sign} before it")).fix(Fix::sure(
-            format!("write {sign} before it"),
-            before,
-            text,
-        ));
+        return diagnostic.help(title.clone()).fix(Fix::sure(title, before, format!("{sign} ")));
     }
     match found {
         "\\" => diagnostic.help(r#"in a text, `\"` and `\\` are the only escapes"#),
@@ -108,6 +104,12 @@ pub(super) fn unexpected(
             }
         }
     }
+}
+
+/// The sign between a name and what is said of it, if nothing else could stand here.
+fn only_sign(expected: &BTreeSet<&'static str>) -> Option<&'static str> {
+    let only = expected.first().filter(|_| expected.len() == 1)?.trim_matches('`');
+    [":", "="].contains(&only).then_some(only)
 }
 
 /// A text that ends before its quote does; `end` is where.

@@ -60,7 +60,7 @@ fn gate(at: &mut Cursor<'_>) -> Parsed<Item> {
                 broken.extend(spans);
             }
             Err(Reported) => {
-                at.skip_until(from, |at| at.begins_line(0) && begins_clause(at));
+                at.skip_until(from, |at| at.begins_line(0) && looks_like_a_clause(at));
                 broken.push(at.since(start));
             }
         }
@@ -107,6 +107,16 @@ fn is_clause_word(at: &mut Cursor<'_>) -> bool {
 pub(super) fn begins_clause(at: &Cursor<'_>) -> bool {
     let is_word = at.word_at(0).is_some_and(|word| CLAUSES.iter().any(|c| c.trim_matches('`') == word));
     is_word && at.word_at(1).is_some()
+}
+
+/// Whether a clause begins here, or what its author took for one: `deny r:`, `treshold x:`.
+fn looks_like_a_clause(at: &Cursor<'_>) -> bool {
+    const GOES_ON: [&str; 12] = [
+        "and", "or", "not", "contains", "when", "because", "step", "stricter", "learn", "fixed", "on", "by",
+    ];
+    let goes_on = |further| at.word_at(further).is_some_and(|word| GOES_ON.contains(&word) || word == "in");
+    let two_words = at.word_at(0).is_some() && at.word_at(1).is_some();
+    begins_clause(at) || two_words && !goes_on(0) && !goes_on(1)
 }
 
 fn mode(at: &mut Cursor<'_>) -> Parsed<Item> {
