@@ -130,6 +130,7 @@ pub(crate) struct GateItem {
     pub(crate) clauses: Vec<Clause>,
     /// What was left out for errors.
     pub(crate) broken: Vec<Span>,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -146,6 +147,7 @@ pub(crate) enum Clause {
 pub(crate) struct FactsClause {
     pub(crate) path: Name,
     pub(crate) facts: Vec<(Name, TypeName)>,
+    pub(crate) span: Span,
 }
 
 /// A type as written, blanks reduced: `percent`, `set of text`, or something unknown.
@@ -160,6 +162,7 @@ pub(crate) struct ThresholdClause {
     pub(crate) by_mode: Vec<(Name, Literal)>,
     /// The block of values by mode, braces included, if there is one.
     pub(crate) block: Option<Span>,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -215,6 +218,7 @@ pub(crate) struct ModeItem {
     pub(crate) entries: Vec<Entry>,
     /// What was left out for errors.
     pub(crate) broken: Vec<Span>,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone)]

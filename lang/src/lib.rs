@@ -46,6 +46,7 @@ mod check;
 pub mod codes;
 mod compile;
 mod condition;
+mod format;
 mod literal;
 mod model;
 mod syntax;
@@ -53,6 +54,7 @@ mod types;
 
 pub use ast::Ast;
 pub use compile::compile;
+pub use format::format;
 pub use model::{
     AccessRequirement, Bound, CompareOp, Comparison, Compiled, Direction, Enforcement, Fact, Gate, GateBody,
     Missing, Origin, Policy, PolicyEffect, RegoModule, Rule, RuleKind, Rules, Segment, Sequence,

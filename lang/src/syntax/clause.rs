@@ -16,10 +16,10 @@ use crate::{
 pub(super) fn clause(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
     let start = at.offset();
     if at.eat_word("`facts`").is_some() {
-        return facts(at);
+        return facts(at, start);
     }
     if at.eat_word("`threshold`").is_some() {
-        return threshold(at);
+        return threshold(at, start);
     }
     let clause = if at.eat_word("`require`").is_some() {
         at.word("`access`")?;
@@ -92,7 +92,7 @@ fn missing(at: &mut Cursor<'_>, modes: Option<Vec<Name>>, start: usize) -> Parse
     Ok(Clause::Missing(MissingClause { kind, modes, fact, message, span: at.since(start) }))
 }
 
-fn facts(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
+fn facts(at: &mut Cursor<'_>, start: usize) -> Parsed<(Clause, Vec<Span>)> {
     at.word("`from`")?;
     let path = path(at)?;
     at.sign(TokenKind::Open)?;
@@ -101,7 +101,7 @@ fn facts(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
         at.sign(TokenKind::Colon)?;
         Ok((name, type_name(at)?))
     });
-    Ok((Clause::Facts(FactsClause { path, facts }), broken))
+    Ok((Clause::Facts(FactsClause { path, facts, span: at.since(start) }), broken))
 }
 
 fn type_name(at: &mut Cursor<'_>) -> Parsed<TypeName> {
@@ -148,13 +148,14 @@ fn entries<T>(
     }
 }
 
-fn threshold(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
+fn threshold(at: &mut Cursor<'_>, whole: usize) -> Parsed<(Clause, Vec<Span>)> {
     let name = at.any_name()?;
     at.sign(TokenKind::Colon)?;
     let ty = type_name(at)?;
     at.sign(TokenKind::Assign)?;
     let value = literal(at)?;
-    let mut clause = ThresholdClause { name, ty, value, parts: Vec::new(), by_mode: Vec::new(), block: None };
+    let (parts, by_mode, block) = (Vec::new(), Vec::new(), None);
+    let mut clause = ThresholdClause { name, ty, value, parts, by_mode, block, span: whole..whole };
     loop {
         let start = at.offset();
         let part = if is_range(at) {
@@ -188,6 +189,7 @@ fn threshold(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
         });
         clause.block = Some(at.since(start));
     }
+    clause.span = at.since(whole);
     Ok((Clause::Threshold(clause), broken))
 }
 

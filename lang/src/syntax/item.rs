@@ -45,7 +45,7 @@ fn to_next_item(at: &mut Cursor<'_>, from: usize) {
 }
 
 fn gate(at: &mut Cursor<'_>) -> Parsed<Item> {
-    at.word("`gate`")?;
+    let start = at.word("`gate`")?.start;
     let name = at.any_name();
     let title = if name.is_ok() { at.quoted() } else { Err(Reported) };
     block(at, title.is_err())?;
@@ -66,7 +66,7 @@ fn gate(at: &mut Cursor<'_>) -> Parsed<Item> {
         }
     }
     let title = title.unwrap_or_else(|_| Text { raw: String::new(), span: 0..0 });
-    Ok(Item::Gate(GateItem { name: name?, title, clauses, broken }))
+    Ok(Item::Gate(GateItem { name: name?, title, clauses, broken, span: at.since(start) }))
 }
 
 /// Goes past the `{` of a block; after an error before it, to the one on the same line.
@@ -120,7 +120,7 @@ fn looks_like_a_clause(at: &Cursor<'_>) -> bool {
 }
 
 fn mode(at: &mut Cursor<'_>) -> Parsed<Item> {
-    at.word("`mode`")?;
+    let start = at.word("`mode`")?.start;
     let name = at.any_name();
     block(at, name.is_err())?;
     let (mut entries, mut broken) = (Vec::new(), Vec::new());
@@ -134,7 +134,7 @@ fn mode(at: &mut Cursor<'_>) -> Parsed<Item> {
             }
         }
     }
-    Ok(Item::Mode(ModeItem { name: name?, entries, broken }))
+    Ok(Item::Mode(ModeItem { name: name?, entries, broken, span: at.since(start) }))
 }
 
 fn expects_a_name(at: &mut Cursor<'_>) -> bool {
