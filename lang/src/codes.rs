@@ -46,8 +46,6 @@ pub const PLACEHOLDER: &str = "G021";
 pub const INCOMPLETE: &str = "G022";
 /// Words that exclude each other stand together.
 pub const CONTRADICTION: &str = "G023";
-/// Something of the language that this version does not know yet.
-pub const UNSUPPORTED: &str = "G024";
 /// A gate has nothing that could stop a run.
 pub const ASKS_NOTHING: &str = "G025";
 /// A path does not lead to a Rego rule.
@@ -65,3 +63,13 @@ pub const UNUSED_THRESHOLD: &str = "G101";
 pub const CONSTANT: &str = "G102";
 /// Warning: a `reject` rule reads a fact whose absence only pauses, so that leaving it out helps.
 pub const WEAKER_MISSING: &str = "G103";
+/// Warning: a rule fires for no run, whatever its facts are.
+pub const NEVER_FIRES: &str = "G104";
+/// Warning: a rule fires for every run that has its facts.
+pub const ALWAYS_FIRES: &str = "G105";
+/// Warning: whenever a rule fires, another fires that is at least as strict.
+pub const SHADOWED: &str = "G106";
+/// Warning: nothing reads this fact.
+pub const UNUSED_FACT: &str = "G107";
+/// Warning: a threshold is learned, but no rule compares it with a fact.
+pub const NOTHING_TO_LEARN: &str = "G108";

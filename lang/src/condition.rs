@@ -43,6 +43,21 @@ impl Condition {
         thresholds
     }
 
+    /// The thresholds that it compares with facts.
+    pub(crate) fn compared_with_facts(&self) -> BTreeSet<&str> {
+        let mut thresholds = BTreeSet::new();
+        self.visit(&mut |condition| match condition {
+            Self::Compare(_, left, right) => match (&**left, &**right) {
+                (Self::Fact(_), Self::Threshold(name)) | (Self::Threshold(name), Self::Fact(_)) => {
+                    thresholds.insert(name.as_str());
+                }
+                _ => {}
+            },
+            _ => {}
+        });
+        thresholds
+    }
+
     /// In which direction of each threshold it read becomes true more often: `None` is neither.
     pub(crate) fn directions(&self) -> Vec<(&str, Option<Direction>)> {
         let mut found = Vec::new();

@@ -46,6 +46,7 @@ mod check;
 pub mod codes;
 mod compile;
 mod condition;
+mod edit;
 mod format;
 mod literal;
 mod model;
@@ -54,6 +55,7 @@ mod types;
 
 pub use ast::Ast;
 pub use compile::compile;
+pub use edit::{EditError, ThresholdValue, add_threshold_value, set_threshold};
 pub use format::format;
 pub use model::{
     AccessRequirement, Bound, CompareOp, Comparison, Compiled, Direction, Enforcement, Fact, Gate, GateBody,

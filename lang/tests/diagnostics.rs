@@ -14,7 +14,8 @@ fn clauses(cases: &[&str]) -> String {
             "gate quality \"Quality\" {{\n  facts from data.cku.quality {{\n    line_coverage: percent\n    \
              lint_errors: count\n    cost: money\n    age: duration\n    support: ratio\n    accepted: bool\n    \
              kind: text\n    targets: set of text\n  }}\n  threshold max_lint: count = 0\n  \
-             reject lint: when lint_errors > max_lint because \"lint\"\n  {clause}\n}}\n"
+             reject lint: when lint_errors > max_lint because \"lint {{line_coverage}} {{cost}} {{age}} {{support}} \
+             {{accepted}} {{kind}} {{targets}}\"\n  {clause}\n}}\n"
         );
         format!("{clause}\n{}", diagnose(&[("quality.gate", &text)]))
     };
@@ -247,6 +248,38 @@ fn bundles() -> String {
     ])
 }
 
+fn reach() -> String {
+    clauses(&[
+        // Never, in every mode, in one, and by more than one comparison.
+        "pause r: when line_coverage < 60% and line_coverage > 70% because \"x\"",
+        "threshold t: count = 5 { prod = 0 }\n  pause r: when lint_errors < t because \"x\"",
+        "pause r: when kind == \"a\" and kind == \"b\" because \"x\"",
+        "pause r: when accepted and not accepted because \"x\"",
+        "pause r: when (lint_errors > 3 or kind == \"a\") and lint_errors < 2 and kind != \"a\" because \"x\"",
+        // Always.
+        "pause r: when lint_errors > 3 or lint_errors < 5 because \"x\"",
+        "threshold t: percent = 50% { dev = 100% }\n  pause r: when line_coverage <= t because \"x\"",
+        // Shadowed: by a stricter rule, in one mode, by one of its own kind, by the same once more.
+        "reject r: when age > 5m because \"x\"\n  pause s: when age > 10m because \"x\"",
+        "threshold low: ratio = 0.5 { dev = 0.9 }\n  threshold high: ratio = 0.8\n  reject r: when support > high because \"x\"\n  pause s: when support > low because \"x\"",
+        "pause r: when lint_errors > 3 because \"x\"\n  pause s: when lint_errors > 5 and accepted because \"x\"",
+        "pause r: when accepted and kind == \"a\" because \"x\"\n  pause s: when kind == \"a\" and accepted because \"x\"",
+        // Not shadowed: another fact may be missing, and another mode.
+        "reject r: when age > 5m or accepted because \"x\"\n  pause s: when age > 10m because \"x\"",
+        "in prod reject r: when age > 5m because \"x\"\n  in dev pause s: when age > 10m because \"x\"",
+        // Nothing to learn, and a fact that nothing reads.
+        "threshold t: count = 5 in 0..10 step 1 stricter down learn\n  pause r: when accepted and 3 > t because \"x\"",
+        "facts from data.b { unread: bool said: count asked: text }\n  require access run:touch on asked\n  pause r: when accepted because \"{said}\"",
+        // What cannot be told is not said.
+        "pause r: when lint_errors < lint_errors because \"x\"\n  pause s: when kind in targets and not (kind in targets) because \"x\"",
+    ])
+}
+
+#[test]
+fn warnings_about_reach() {
+    insta::assert_snapshot!(reach());
+}
+
 #[test]
 fn syntax_errors_of_files() {
     insta::assert_snapshot!(syntax_of_files());
@@ -292,6 +325,7 @@ fn every_code_is_shown_by_a_snapshot() {
         thresholds(),
         messages(),
         bundles(),
+        reach(),
         // Shown by the tests of robustness and of modes.
         format!("[{}] [{}]", codes::TOO_LARGE, codes::NO_MODES),
     ]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cku_base::diagnostic::Diagnostic;
 
-use super::{CheckedGate, Declared, Report, expression, message, names, scope::Scope, threshold};
+use super::{CheckedGate, Declared, Report, expression, message, names, reach, scope::Scope, threshold};
 use crate::{ast::*, codes, condition::Condition, model::*, types::Type};
 
 /// Checks a gate. `None` means that errors were reported.
@@ -20,6 +20,7 @@ pub(super) fn check(
         let gate = Gate { name, title, place, body: body? };
         return Some(CheckedGate { gate, conditions: Vec::new() });
     }
+    let before = report.diagnostics.len();
     let unread = source.words(&item.broken).into_iter().map(str::to_owned).collect();
     let scope = Scope { unread, ..Scope::default() };
     let mut checking = Checking { source, modes, report, scope, rules: Rules::default() };
@@ -30,6 +31,11 @@ pub(super) fn check(
     let all_read = item.broken.is_empty();
     checking.directions(&conditions, item.clauses.iter().filter(is_rule).count(), all_read);
     checking.weaker_missing();
+    // Where something is wrong, what is left says little about the whole.
+    if all_read && !checking.report.has_errors_since(before) {
+        checking.unread_facts();
+        checking.reach(&conditions);
+    }
     let rules = checking.rules;
     let asks = |clause: &Clause| matches!(clause, Clause::Rule(_) | Clause::Access(_));
     if all_read && !item.clauses.iter().any(asks) {
@@ -56,12 +62,15 @@ fn decided_elsewhere(source: &Source<'_>, item: &GateItem, report: &mut Report) 
             names::is_path(source, path, report);
             Some(GateBody::Rego { path: path.text.clone(), place: source.place(&path.span) })
         }
+        // What `require access` says alone is all that it asks.
         DecideBy::Cedar(action) => {
-            let diagnostic = Diagnostic::error(codes::UNSUPPORTED, "`decide by cedar` is not supported yet");
-            let help =
-                format!("write `require access {}`, which rejects where access is denied", action.text);
-            report.add(diagnostic.at(place).help(help));
-            None
+            let requirement = AccessRequirement {
+                action: action.text.clone(),
+                on: None,
+                attribute: format!("access:{}", action.text),
+                place,
+            };
+            Some(GateBody::Rules(Rules { access: vec![requirement], ..Rules::default() }))
         }
     })
 }
@@ -315,12 +324,57 @@ impl Checking<'_> {
         if conditions.len() < rule_clauses || !all_read {
             return;
         }
-        for threshold in
-            self.rules.thresholds.iter().filter(|threshold| !used.contains(threshold.name.as_str()))
-        {
-            let message = format!("no rule reads threshold `{}`", threshold.name);
-            self.report
-                .add(Diagnostic::warning(codes::UNUSED_THRESHOLD, message).at(threshold.place.clone()));
+        let with_facts: BTreeSet<&str> = conditions.iter().flat_map(Condition::compared_with_facts).collect();
+        for threshold in &self.rules.thresholds {
+            let name = threshold.name.as_str();
+            let (code, message) = if !used.contains(name) {
+                (codes::UNUSED_THRESHOLD, format!("no rule reads threshold `{name}`"))
+            } else if threshold.learn && !with_facts.contains(name) {
+                let message = format!("`{name}` is learned, but no rule compares it with a fact");
+                (codes::NOTHING_TO_LEARN, message)
+            } else {
+                continue;
+            };
+            self.report.add(Diagnostic::warning(code, message).at(threshold.place.clone()));
+        }
+    }
+
+    /// A fact that no rule, message, access question or `missing` clause names.
+    fn unread_facts(&mut self) {
+        let rules = &self.rules;
+        let of_messages = rules.rules.iter().map(|rule| &rule.message);
+        let of_messages = of_messages.chain(rules.missing.iter().filter_map(|missing| missing.message.as_ref()));
+        let named = of_messages.flatten().filter_map(|segment| match segment {
+            Segment::Fact(name) => Some(name),
+            Segment::Text(_) | Segment::Threshold(_) => None,
+        });
+        let read: BTreeSet<&String> = named
+            .chain(rules.rules.iter().flat_map(|rule| &rule.reads))
+            .chain(rules.access.iter().filter_map(|access| access.on.as_ref()))
+            .chain(rules.missing.iter().filter(|missing| !missing.implicit).map(|missing| &missing.fact))
+            .collect();
+        for fact in rules.facts.iter().filter(|fact| !read.contains(&fact.name)) {
+            let message = format!("nothing reads fact `{}`, but a run without it is rejected", fact.name);
+            let diagnostic = Diagnostic::warning(codes::UNUSED_FACT, message).at(fact.place.clone());
+            self.report.add(diagnostic.help("take it away, or say with `missing` what its absence means"));
+        }
+    }
+
+    /// Rules that never or always fire, or change no verdict: see [`reach`].
+    fn reach(&mut self, conditions: &[Condition]) {
+        // Where one comparison was found to say nothing, the rule's own reach is no news.
+        let told = |rule: &Rule, report: &Report| {
+            let within = |d: &Diagnostic| {
+                let place = d.place.as_ref().filter(|_| d.code == codes::CONSTANT);
+                place.is_some_and(|at| at.file == rule.place.file && rule.place.span.contains(&at.span.start))
+            };
+            report.diagnostics.iter().any(within)
+        };
+        let facts = &self.scope.facts;
+        for finding in reach::find(&self.rules, conditions, facts, self.modes) {
+            if !told(finding.rule, self.report) {
+                self.report.add(finding.diagnostic());
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod expression;
 mod gate;
 mod message;
 mod names;
+mod reach;
 mod scope;
 mod sequence;
 mod threshold;
@@ -90,6 +91,11 @@ pub(crate) struct Report {
 impl Report {
     fn add(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether there is an error among the diagnostics after the first so many.
+    fn has_errors_since(&self, count: usize) -> bool {
+        self.diagnostics.iter().skip(count).any(Diagnostic::is_error)
     }
 }
 

@@ -156,7 +156,8 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn name_that(&mut self, what: &'static str, fits: impl Fn(&str) -> bool) -> Parsed<Name> {
         self.expect(what);
-        match self.word_at(0).filter(|word| fits(word)) {
+        let next_item = self.begins_line(0) && self.is_item();
+        match self.word_at(0).filter(|word| !next_item && fits(word)) {
             Some(word) => {
                 let span = self.token(0).map(Token::span).unwrap_or_default();
                 let name = Name { text: word.to_owned(), span };
@@ -178,7 +179,8 @@ impl<'a> Cursor<'a> {
         {
             tokens += 2;
         }
-        if self.kind(0) != Some(TokenKind::Word) || tokens < least {
+        let next_item = self.begins_line(0) && self.is_item();
+        if self.kind(0) != Some(TokenKind::Word) || tokens < least || next_item {
             return Err(self.fail());
         }
         let start = self.offset();
@@ -257,13 +259,11 @@ impl<'a> Cursor<'a> {
 
     /// Whether a gate or a mode block begins here, and nothing that a block could hold.
     pub(super) fn is_item(&self) -> bool {
-        use TokenKind::{BrokenText, Open, Text};
-        let head = (self.word_at(0), self.kind(1), self.kind(2));
-        match head {
-            (Some("gate"), Some(TokenKind::Word), next) => {
-                matches!(next, Some(Text | BrokenText | Open))
-            }
-            (Some("mode"), Some(TokenKind::Word), next) => next == Some(Open),
+        use TokenKind::{BrokenText, Open, Text, Word};
+        match (self.word_at(0), self.kind(1), self.kind(2), self.kind(3)) {
+            (Some("gate"), Some(Word), Some(Text), Some(Open)) => true,
+            (Some("gate"), Some(Word), Some(BrokenText), _) => true,
+            (Some("gate" | "mode"), Some(Word), Some(Open), _) => true,
             _ => false,
         }
     }
