@@ -210,13 +210,22 @@ impl fmt::Display for Diagnostic {
 pub struct LineIndex<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// The characters before each block of bytes, so that a column in a long line is found at once.
+    characters: Vec<usize>,
 }
+
+/// Bytes of a block.
+const BLOCK: usize = 1024;
 
 impl<'t> LineIndex<'t> {
     /// Reads the line ends of `text` once.
     pub fn new(text: &'t str) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
-        Self { text, starts: std::iter::once(0).chain(after_newlines).collect() }
+        let starts = std::iter::once(0).chain(after_newlines).collect();
+        let blocks = text.as_bytes().chunks(BLOCK);
+        let before = blocks.scan(0, |sum, block| Some(std::mem::replace(sum, *sum + characters(block))));
+        let characters = before.collect();
+        Self { text, starts, characters }
     }
 
     /// The place of `span` in `file`; an offset past the end means the end.
@@ -241,8 +250,15 @@ impl<'t> LineIndex<'t> {
     fn position(&self, offset: usize) -> (u32, u32) {
         let line = self.starts.partition_point(|s| *s <= offset).max(1);
         let line_start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(line_start..offset).map_or(0, |before| before.chars().count()) + 1;
+        let column = self.characters_before(offset) - self.characters_before(line_start) + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        // The end of a text that ends with a block belongs to that block.
+        let block = (offset / BLOCK).min(self.characters.len().saturating_sub(1));
+        let within = self.text.as_bytes().get(block * BLOCK..offset).map_or(0, characters);
+        self.characters.get(block).copied().unwrap_or(0) + within
     }
 
     /// The place of a line and column, both from 1, as parsers report them.
@@ -258,6 +274,11 @@ impl<'t> LineIndex<'t> {
     }
 }
 
+/// How many characters begin in these bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| (**byte & 0xc0) != 0x80).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +291,21 @@ mod tests {
         assert_eq!((place.line, place.column, place.span), (2, 5, 9..11));
         assert_eq!((place.end_line, place.end_column), (2, 7));
         assert_eq!(index.place_at("f", 2, 5).span, 9..10);
+    }
+
+    #[test]
+    fn columns_of_long_lines_are_counted_in_blocks() {
+        let text = format!("é\n{}", "aé".repeat(2_000));
+        let index = LineIndex::new(&text);
+        for at in [0, 3, 1_023, 1_024, 1_026, 3_000, 6_003, text.len()] {
+            let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+            let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            let column = text[line_start..at].chars().count() + 1;
+            assert_eq!(index.place("f", at..at).column as usize, column, "{at}");
+        }
+        // A text that ends with a block.
+        let text = "a".repeat(BLOCK);
+        assert_eq!(LineIndex::new(&text).place("f", BLOCK..BLOCK).column as usize, BLOCK + 1);
     }
 
     #[test]

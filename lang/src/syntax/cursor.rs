@@ -1,6 +1,6 @@
 //! A place in the tokens of a file: what stands there, what could, and what is wrong when neither fits.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use cku_base::diagnostic::Diagnostic;
 
@@ -8,7 +8,13 @@ use super::{
     error,
     token::{Token, TokenKind},
 };
-use crate::ast::{Name, Source, Span, Text};
+use crate::{
+    ast::{Name, Source, Span, Text},
+    codes,
+};
+
+/// Errors of one file after which nobody reads on.
+const MAX_ERRORS: usize = 1_000;
 
 /// An error that was reported; whoever gets it looks for a place to go on from.
 #[derive(Debug, Clone, Copy)]
@@ -202,9 +208,9 @@ impl<'a> Cursor<'a> {
             }
             Some(token) if token.kind == TokenKind::BrokenText => {
                 // It is a text; what is wrong comes where it ends.
-                self.errors.push(error::broken_text(self.source, self.text, token.end));
+                let reported = self.report(error::broken_text(self.source, self.text, token.end));
                 self.step();
-                Err(Reported)
+                Err(reported)
             }
             _ => Err(self.fail()),
         }
@@ -231,7 +237,15 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) -> Reported {
-        self.errors.push(diagnostic);
+        match self.errors.len().cmp(&MAX_ERRORS) {
+            Ordering::Less => self.errors.push(diagnostic),
+            Ordering::Equal => {
+                let message = format!("there are more than {MAX_ERRORS} syntax errors; no more are shown");
+                let place = diagnostic.place.unwrap_or_else(|| self.source.place(&(0..0)));
+                self.errors.push(Diagnostic::error(codes::TOO_LARGE, message).at(place));
+            }
+            Ordering::Greater => {}
+        }
         Reported
     }
 
