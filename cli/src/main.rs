@@ -54,6 +54,7 @@ enum Command {
     Collect(commands::collect::Args),
     Compile(commands::compile::Args),
     Check(commands::check::Args),
+    Fmt(commands::fmt::Args),
     /// Supervises a command of a step; cku starts it itself.
     #[command(name = commands::run::SUPERVISE, hide = true)]
     Supervise,
@@ -91,6 +92,7 @@ fn main() -> std::process::ExitCode {
         Command::Collect(args) => commands::collect::run(&args),
         Command::Compile(args) => commands::compile::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Fmt(args) => commands::fmt::run(&args),
         Command::Supervise => Err(Exit::Internal),
     })
     .into()

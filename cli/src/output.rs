@@ -55,3 +55,8 @@ pub(crate) fn problem(text: impl fmt::Display) {
 pub(crate) fn note(text: impl fmt::Display) {
     let _ = write!(anstream::stderr(), "{text}");
 }
+
+/// `1 file`, `2 files`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod compile;
 pub(crate) mod eval;
+pub(crate) mod fmt;
 pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod killswitch;

@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
-use cku_base::diagnostic::{Diagnostic, Place};
+use cku_base::diagnostic::{Diagnostic, Fix, Place};
 
 use super::foreign;
 use crate::output::{self, Format};
 
 /// Shows diagnostics whose places name files as the user did.
 pub(crate) fn show(diagnostics: &[Diagnostic]) {
+    show_with(diagnostics, |file| std::fs::read_to_string(file).ok());
+}
+
+/// Shows diagnostics; `text_of` gives the text of a file.
+pub(crate) fn show_with(diagnostics: &[Diagnostic], text_of: impl Fn(&str) -> Option<String>) {
     for diagnostic in diagnostics {
         // A file that is meant as a whole is not shown; it may be one that is too large to read.
         let place = diagnostic.place.as_ref().filter(|p| p.line > 0);
-        let text = place.and_then(|p| std::fs::read_to_string(&p.file).ok());
+        let text = place.and_then(|p| text_of(&p.file));
         output::note(format_args!("{}\n\n", render(diagnostic, text.as_deref())));
     }
 }
@@ -42,7 +47,13 @@ pub(crate) fn below(diagnostics: &[Diagnostic], dir: &Path) -> Vec<Diagnostic> {
         };
         Place { file, ..place.clone() }
     };
-    diagnostics.iter().map(|d| Diagnostic { place: d.place.as_ref().map(place), ..d.clone() }).collect()
+    let fix = |fix: &Fix| Box::new(Fix { place: place(&fix.place), ..fix.clone() });
+    let named = |d: &Diagnostic| Diagnostic {
+        place: d.place.as_ref().map(place),
+        fix: d.fix.as_deref().map(fix),
+        ..d.clone()
+    };
+    diagnostics.iter().map(named).collect()
 }
 
 fn render(diagnostic: &Diagnostic, text: Option<&str>) -> String {

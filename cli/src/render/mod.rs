@@ -4,6 +4,7 @@ pub(crate) mod decision;
 pub(crate) mod diagnostics;
 pub(crate) mod problems;
 pub(crate) mod run;
+pub(crate) mod sarif;
 pub(crate) mod style;
 pub(crate) mod tests;
 

@@ -107,6 +107,8 @@ fn collect<'r>(
             finding.modes.clear();
         }
     }
+    // In one mode of several, a threshold at the end of its scale is how a rule is switched off.
+    findings.retain(|finding| finding.what != What::Never || finding.modes.is_empty());
     findings
 }
 
