@@ -135,9 +135,18 @@ pub enum Refusal {
     /// The policy alone asks for people.
     #[error("`{0}` is what the policy says; say retry, skip, rollback or abort")]
     NotForPeople(&'static str),
-    /// Nothing is there to undo or to go on with.
-    #[error("the undo of `{0}` failed; say retry, skip or abort")]
-    RollingBack(String),
+    /// It makes no sense where the step stands.
+    #[error("`{said}` cannot be said of step `{step}`: {because}; say {open}")]
+    NotOpen {
+        /// What was said.
+        said: &'static str,
+        /// Of which step.
+        step: String,
+        /// Why not.
+        because: &'static str,
+        /// What can be said.
+        open: String,
+    },
     /// It does not wait.
     #[error("the run does not wait: it is {0}")]
     NotWaiting(&'static str),
@@ -210,18 +219,28 @@ impl Run {
             let hint = hint(step, &known);
             return Err(Refusal::NoSuchStep { step: step.to_owned(), known: known.join(", "), hint });
         };
-        if !matches!(status, StepStatus::Alerted(_)) {
+        if strategy == Strategy::Alert {
+            return Err(Refusal::NotForPeople("alert"));
+        }
+        let choices = self.choices(step);
+        if choices.is_empty() {
             return Err(Refusal::NothingToHeal { step: step.to_owned(), status: status.as_str() });
         }
-        match strategy {
-            Strategy::Alert => return Err(Refusal::NotForPeople("alert")),
-            Strategy::Rollback if self.rolling_back.is_some() => {
-                return Err(Refusal::RollingBack(step.to_owned()));
-            }
-            Strategy::Rollback | Strategy::Retry | Strategy::Skip | Strategy::Abort => {}
+        if !choices.contains(&strategy) {
+            return Err(Refusal::NotOpen {
+                said: strategy.as_str(),
+                step: step.to_owned(),
+                because: match status {
+                    StepStatus::UndoFailed(_) => "its undo failed",
+                    _ => "the run is being rolled back",
+                },
+                open: choices.iter().map(|c| c.as_str()).collect::<Vec<_>>().join(", "),
+            });
         }
+        // A person's retry is a new effect, under a new key: what there may be of the last goes first.
+        let undo_first = strategy == Strategy::Retry && self.may_be_undone(step);
         let (step, reason, by) = (step.to_owned(), reason.to_owned(), Some(by.clone()));
-        Ok(vec![Event::Healing(Healing { step, strategy, reason, not_before: None, by })])
+        Ok(vec![Event::Healing(Healing { step, strategy, reason, not_before: None, undo_first, by })])
     }
 
     /// Refuses approvals and votes that nothing would read; gives the policies they bind to.
@@ -296,12 +315,12 @@ impl StepStatus {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
-            Self::Succeeded(_) => "succeeded",
+            Self::Succeeded => "succeeded",
             Self::Failed(_) | Self::GivenUp(_) | Self::Alerted(_) => "failed",
-            Self::NotUndone(_) => "not undone",
+            Self::ToUndo(_) | Self::Undoing(_) => "undoing",
+            Self::UndoFailed(_) | Self::NotUndone(_) => "not undone",
             Self::Retrying(_) => "retrying",
             Self::Skipped => "skipped",
-            Self::Undoing => "undoing",
             Self::Undone => "undone",
         }
     }

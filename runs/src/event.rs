@@ -68,6 +68,8 @@ pub struct Submitted {
     pub intent: String,
     /// Where its steps shall work.
     pub workspace: String,
+    /// Whether commands shall be confined to it.
+    pub confined: bool,
 }
 
 /// The gates said something.
@@ -211,6 +213,9 @@ pub struct Healing {
     /// Before when it is not tried again.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
+    /// Whether what it did is taken back before it is tried again.
+    #[serde(default)]
+    pub undo_first: bool,
     /// Who chose it; the bundle's policy where nobody did.
     #[serde(default)]
     pub by: Option<Submitter>,
@@ -274,16 +279,6 @@ impl Ending {
             Self::RolledBack => "rolled_back",
             Self::Cancelled => "cancelled",
             Self::Rejected => "rejected",
-        }
-    }
-
-    /// What the learner and the error budget count; none where nothing was carried out.
-    pub fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Succeeded => Some(Outcome::Success),
-            Self::Partial => Some(Outcome::Partial),
-            Self::Failed | Self::RolledBack => Some(Outcome::Failure),
-            Self::Cancelled | Self::Rejected => None,
         }
     }
 }

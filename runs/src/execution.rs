@@ -12,7 +12,7 @@ use std::{
 use cku_base::Timestamp;
 use cku_engine::Worker;
 use cku_journal::{ClaimError, Journal};
-use cku_skills::{Act, Cancel, FailureClass, Launcher, Report, Stream, Workspace};
+use cku_skills::{Act, Cancel, FailureClass, Launcher, Report, Stream, Tried, Workspace};
 
 use crate::{
     event::{
@@ -75,9 +75,24 @@ pub enum ExecutionError {
     /// The gates have not let it go ahead.
     #[error("the run is {0}; it can be carried out once its gates have passed")]
     NotAllowed(&'static str),
+    /// It is not where and how it shall be carried out.
+    #[error(
+        "the run was submitted to work in `{}`{}, and this is `{}`{}; go on with it as it was submitted",
+        .submitted.workspace, unconfined(.submitted), .here.workspace, unconfined(.here)
+    )]
+    Elsewhere {
+        /// Where and how it shall be.
+        submitted: Started,
+        /// Where and how it would be.
+        here: Started,
+    },
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn unconfined(started: &Started) -> &'static str {
+    if started.confined { "" } else { ", not confined" }
 }
 
 /// What the threads of steps say.
@@ -99,6 +114,10 @@ pub fn execute(execution: &Execution<'_>, worker: &mut Worker, run: &Run) -> Res
     if run.status != Status::Running {
         return Err(ExecutionError::NotAllowed(run.status.as_str()));
     }
+    let (submitted, here) = (run.place(), execution.place());
+    if submitted != here {
+        return Err(ExecutionError::Elsewhere { submitted, here });
+    }
     let (sender, receiver) = channel();
     let done = std::thread::scope(|scope| {
         let mut executor = Executor {
@@ -119,12 +138,21 @@ pub fn execute(execution: &Execution<'_>, worker: &mut Worker, run: &Run) -> Res
     done
 }
 
+impl Execution<'_> {
+    /// Where it is carried out, and how.
+    fn place(&self) -> Started {
+        let workspace = self.workspace.root().display().to_string();
+        Started { workspace, confined: !self.launcher.unconfined }
+    }
+}
+
 /// One step thread's effect, decided and recorded, about to begin.
 struct Begin {
     step: String,
     attempt: u32,
     key: String,
-    undo: bool,
+    /// How the try ended that is undone; none where the step is tried.
+    undoes: Option<Tried>,
 }
 
 /// A step whose thread runs.
@@ -149,12 +177,12 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
     /// Takes note of what ran when whoever carried out the run before went away.
     fn recover(&mut self, run: &Run) -> &mut Self {
         for (id, step) in &run.steps {
-            if matches!(step.status, StepStatus::Running | StepStatus::Undoing) {
+            if matches!(step.status, StepStatus::Running | StepStatus::Undoing(_)) {
                 cku_skills::end_leftovers(&run.key_of(id));
             }
         }
         self.facts.extend(run.interrupted().into_iter().map(Event::StepFinished));
-        let undoing = run.steps.iter().filter(|(_, s)| s.status == StepStatus::Undoing);
+        let undoing = run.steps.iter().filter(|(_, s)| matches!(s.status, StepStatus::Undoing(_)));
         self.facts.extend(undoing.map(|(id, _)| {
             let failure = Failure {
                 class: FailureClass::Interrupted,
@@ -185,7 +213,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
             }
             if matches!(run.status, Status::Ended(_) | Status::Waiting(_)) {
                 self.cancel_all("the run has ended");
-                return Ok(run);
+                return self.hear_the_rest(run);
             }
             if self.facts.is_empty() {
                 self.wait(&run);
@@ -198,6 +226,24 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
         }
     }
 
+    /// Takes note of how everything ended that still ran when the run had.
+    fn hear_the_rest(&mut self, mut run: Run) -> Result<Run, ExecutionError> {
+        while !self.running.is_empty() {
+            let Ok(message) = self.receiver.recv() else { break };
+            self.hear(message);
+        }
+        while !self.facts.is_empty() {
+            match self.record(run.clone(), self.facts.clone()) {
+                Ok(recorded) => run = recorded,
+                Err(error) if error.is_conflict() => {
+                    run = store::load(self.execution.journal, &run.tenant, &run.id)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(run)
+    }
+
     /// All that follows from what happened, up to where something must be waited for: the events in
     /// order, and the effects that begin once they are durable.
     fn look_ahead(&mut self, run: &Run) -> Result<(Vec<Event>, Vec<Begin>), ExecutionError> {
@@ -208,9 +254,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
             events.push(event);
         };
         if run.workspace.is_none() {
-            let workspace = self.execution.workspace.root().display().to_string();
-            let confined = !self.execution.launcher.unconfined;
-            happens(&mut ahead, Event::Started(Started { workspace, confined }));
+            happens(&mut ahead, Event::Started(self.execution.place()));
         }
         for fact in self.facts.clone() {
             happens(&mut ahead, fact);
@@ -240,7 +284,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
                             (Event::StepStarted(started), key) => {
                                 let attempt = started.attempt;
                                 happens(&mut ahead, Event::StepStarted(started));
-                                begin.push(Begin { step, attempt, key, undo: false });
+                                begin.push(Begin { step, attempt, key, undoes: None });
                             }
                             (denied, _) => happens(&mut ahead, denied),
                         }
@@ -251,22 +295,19 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
                     if stopped.is_some() {
                         break;
                     }
-                    let key = ahead.key_of(&step);
-                    happens(
-                        &mut ahead,
-                        Event::UndoStarted(UndoStarted { step: step.clone(), key: key.clone() }),
-                    );
-                    begin.push(Begin { step, attempt: 1, key, undo: true });
+                    match self.start_undo(&ahead, &step)? {
+                        Event::UndoStarted(undo) => {
+                            let key = undo.key.clone();
+                            let effect = ahead.steps.get(&step).and_then(|s| s.effect);
+                            let undoes = Some(effect.map_or(Tried::Interrupted, |e| e.tried));
+                            happens(&mut ahead, Event::UndoStarted(undo));
+                            begin.push(Begin { step, attempt: 1, key, undoes });
+                        }
+                        denied => happens(&mut ahead, denied),
+                    }
                 }
                 Next::Alert(step, failure) => {
-                    let (what, choices) = match ahead.rolling_back {
-                        None => ("step", "retry|skip|rollback|abort"),
-                        Some(_) => ("the undo of step", "retry|skip|abort"),
-                    };
-                    let reason = format!(
-                        "{what} `{step}` failed: {}; say what is done with `cku heal {} {step} {choices}`",
-                        failure.message, run.id
-                    );
+                    let reason = ahead.alert(&step, &failure);
                     let waiting = Waiting { waiting_for: WaitingFor::Person, reason };
                     happens(&mut ahead, Event::Waiting(waiting));
                 }
@@ -320,6 +361,21 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
         Ok((Event::StepStarted(started), key))
     }
 
+    /// The start of a step's undo, or its failure where the access policies do not allow what it does.
+    fn start_undo(&mut self, run: &Run, id: &str) -> Result<Event, StoreError> {
+        let Some(step) = run.step(id) else {
+            return Err(StoreError::Missing { what: format!("step `{id}` in the plan of {}", run.id) });
+        };
+        let step_id = id.to_owned();
+        Ok(match permission::denied(self.execution.journal, self.worker, run, step)? {
+            None => Event::UndoStarted(UndoStarted { step: step_id, key: run.key_of(id) }),
+            Some(message) => {
+                let failure = Failure { class: FailureClass::Policy, message, exit_code: None, signal: None };
+                Event::Undone(Undone { step: step_id, failure: Some(failure), report: None })
+            }
+        })
+    }
+
     /// Makes events durable, then tells of them.
     fn record(&mut self, run: Run, events: Vec<Event>) -> Result<Run, StoreError> {
         if events.is_empty() {
@@ -356,22 +412,24 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
                     step: &begin.step,
                     attempt: begin.attempt,
                     key: &begin.key,
+                    undoes: begin.undoes,
                     with,
                     workspace,
                     cancel: &cancel,
                     launcher,
                     output: &mut output,
                 };
-                if begin.undo { skill.undo(act) } else { skill.run(act) }
+                if begin.undoes.is_some() { skill.undo(act) } else { skill.run(act) }
             };
             let none = serde_json::Map::new();
-            let with = step.as_ref().map(|s| match (&s.undo, begin.undo) {
+            let with = step.as_ref().map(|s| match (&s.undo, begin.undoes.is_some()) {
                 (Some(undo), true) => undo,
                 _ => &s.with,
             });
             let report = catch_unwind(AssertUnwindSafe(move || act(with.unwrap_or(&none))));
             let report = report.unwrap_or_else(|_| Report::panicked());
-            let done = Message::Done { step: begin.step, undo: begin.undo, report: Box::new(report) };
+            let done =
+                Message::Done { step: begin.step, undo: begin.undoes.is_some(), report: Box::new(report) };
             let _ = sender.send(done);
         });
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use cku_base::{Digest, Timestamp};
 use cku_engine::{Input, Worker};
+use cku_skills::FailureClass;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     event::{Failure, Healing, Strategy},
     next::RETRIES,
-    state::Run,
+    state::{Run, StepState},
 };
 
 /// Where the policy stands in the bundle.
@@ -41,24 +42,29 @@ pub(crate) fn choose(
     failure: &Failure,
     now: Timestamp,
 ) -> Healing {
+    let idempotent = idempotent(run, step);
     let healing = |strategy, reason: String, not_before| Healing {
         step: step.to_owned(),
         strategy,
         reason,
         not_before,
+        // What cannot be repeated under its key is taken back before it is tried again.
+        undo_first: strategy == Strategy::Retry && !idempotent && run.may_be_undone(step),
         by: None,
     };
     let alert = |why: String| healing(Strategy::Alert, why, None);
-    let answer = match ask(worker, run, step, failure) {
+    let answer = match ask(worker, run, step, failure, idempotent) {
         Ok(answer) => answer,
         Err(why) => return alert(why),
     };
     let (attempts, skippable) = attempts_of(run, step);
+    // Nobody's fault, and it never goes round by itself: each takes somebody who resumes the run.
+    let counts = failure.class != FailureClass::Interrupted;
     match answer.strategy {
-        Strategy::Retry if run.retries >= RETRIES => {
+        Strategy::Retry if counts && run.retries >= RETRIES => {
             alert(format!("the policy says retry, and the {RETRIES} retries of a run are used up"))
         }
-        Strategy::Retry if attempts >= answer.max_attempts => {
+        Strategy::Retry if counts && attempts >= answer.max_attempts => {
             alert(format!("the policy says retry after {attempts} of {} tries", answer.max_attempts))
         }
         Strategy::Retry => {
@@ -76,16 +82,27 @@ pub(crate) fn choose(
 }
 
 fn attempts_of(run: &Run, step: &str) -> (u32, bool) {
-    let attempts = run.steps.get(step).map_or(0, |s| s.attempts);
+    let attempts = run.steps.get(step).map_or(0, StepState::counted);
     let wish = run.step(step).and_then(|s| s.on_failure);
     (attempts, wish == Some(cku_gates::OnFailure::Skip))
 }
 
-fn ask(worker: &mut Worker, run: &Run, id: &str, failure: &Failure) -> Result<Answer, String> {
+/// Whether a second try of a step with the same key has no second effect.
+fn idempotent(run: &Run, id: &str) -> bool {
+    let traits = run
+        .step(id)
+        .and_then(|step| cku_skills::find(&step.skill)?.check(&step.with, step.undo.as_ref()).ok());
+    traits.is_some_and(|traits| traits.idempotent)
+}
+
+fn ask(
+    worker: &mut Worker,
+    run: &Run,
+    id: &str,
+    failure: &Failure,
+    idempotent: bool,
+) -> Result<Answer, String> {
     let step = run.step(id).ok_or("the step is not in the plan")?;
-    let idempotent = cku_skills::find(&step.skill)
-        .and_then(|skill| skill.check(&step.with, step.undo.as_ref()).ok())
-        .is_some_and(|traits| traits.idempotent);
     worker.set_input(Input::from(json!({
         "run": {
             "id": run.id, "tenant": run.tenant, "mode": run.submitted.mode, "intent": run.submission.intent,

@@ -64,6 +64,6 @@ pub use office::{
 };
 pub use plan::{PlanFile, check as check_plan};
 pub use projection::{Projections, RunRow};
-pub use state::{Run, Status, StepState, StepStatus};
+pub use state::{Effect, Run, Status, StepState, StepStatus};
 pub use store::{StoreError, find, list, load, run_id};
 pub use submit::{Request, submit};

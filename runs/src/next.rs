@@ -2,11 +2,11 @@
 
 use cku_base::Timestamp;
 use cku_gates::Step;
-use cku_skills::FailureClass;
+use cku_skills::{FailureClass, Tried};
 
 use crate::{
-    event::{Ended, Ending, Failure, StepFinished, WaitingFor},
-    state::{Run, Status, StepStatus},
+    event::{Ended, Ending, Failure, Outcome, StepFinished, Strategy, WaitingFor},
+    state::{Run, Status, StepState, StepStatus},
 };
 
 /// Steps that run side by side.
@@ -45,7 +45,7 @@ impl Run {
         if self.status != Status::Running {
             return Next::Nothing;
         }
-        let running = self.count(|s| matches!(s, StepStatus::Running | StepStatus::Undoing));
+        let running = self.count(|s| matches!(s, StepStatus::Running | StepStatus::Undoing(_)));
         let failed = self.find(|s| match s {
             StepStatus::Failed(failure) => Some(failure.clone()),
             _ => None,
@@ -54,7 +54,7 @@ impl Run {
             return Next::Heal(step, failure);
         }
         let alerted = self.find(|s| match s {
-            StepStatus::Alerted(failure) => Some(failure.clone()),
+            StepStatus::Alerted(failure) | StepStatus::UndoFailed(failure) => Some(failure.clone()),
             _ => None,
         });
         if let Some((step, failure)) = alerted {
@@ -62,6 +62,10 @@ impl Run {
         }
         if self.aborted.is_some() || self.rolling_back.is_some() {
             return if running > 0 { Next::Wait(None) } else { self.next_undo() };
+        }
+        let first = self.plan_steps().find(|s| matches!(self.status_of(&s.id), Some(StepStatus::ToUndo(_))));
+        if let Some(step) = first {
+            return Next::Undo(step.id.clone());
         }
         if let Some((step, reason)) = self.unreachable() {
             return Next::Skip(step, reason);
@@ -106,12 +110,63 @@ impl Run {
         let waited = self.waited.0 + self.waited.1.map_or(0, since);
         Ended {
             status,
-            outcome: status.outcome(),
+            outcome: self.outcome(status),
             cause,
             attempts: self.attempts(),
             took_ms: since(self.submitted.submitted_at) / 1_000,
             waited_ms: waited / 1_000,
         }
+    }
+
+    /// What the learner and the error budget count; none where nothing was carried out.
+    fn outcome(&self, status: Ending) -> Option<Outcome> {
+        match status {
+            Ending::Succeeded => Some(Outcome::Success),
+            Ending::Partial => Some(Outcome::Partial),
+            Ending::Failed | Ending::RolledBack => Some(Outcome::Failure),
+            // What was begun counts, whoever ended it.
+            Ending::Cancelled | Ending::Rejected => {
+                let mut begun = self
+                    .plan_steps()
+                    .filter(|step| step.effects)
+                    .filter_map(|step| self.steps.get(&step.id).filter(|state| state.attempts > 0));
+                let first = begun.next()?;
+                let done = |state: &StepState| state.status == StepStatus::Succeeded;
+                let any = done(first) || begun.any(done);
+                Some(if any { Outcome::Partial } else { Outcome::Failure })
+            }
+        }
+    }
+
+    /// What may be said about a step that waits for a person; nothing where it waits for nobody.
+    pub fn choices(&self, step: &str) -> &'static [Strategy] {
+        use Strategy::{Abort, Retry, Rollback, Skip};
+        match (self.status_of(step), &self.rolling_back) {
+            (Some(StepStatus::Alerted(_) | StepStatus::UndoFailed(_)), None) => {
+                &[Retry, Skip, Rollback, Abort]
+            }
+            (Some(StepStatus::Alerted(_)), Some(_)) => &[Rollback, Abort],
+            (Some(StepStatus::UndoFailed(_)), Some(_)) => &[Retry, Skip, Abort],
+            _ => &[],
+        }
+    }
+
+    /// What a person is told who must say what is done about the failure of a step.
+    pub fn alert(&self, step: &str, failure: &Failure) -> String {
+        let what = match self.status_of(step) {
+            Some(StepStatus::UndoFailed(_)) => "the undo of step",
+            _ => "step",
+        };
+        let choices = self.choices(step);
+        let rolling_back = match choices.contains(&Strategy::Retry) {
+            true => "",
+            false => "; what was done is about to be undone",
+        };
+        let choices = choices.iter().map(|c| c.as_str()).collect::<Vec<_>>().join("|");
+        format!(
+            "{what} `{step}` failed: {}{rolling_back}; say what is done with `cku heal {} {step} {choices}`",
+            failure.message, self.id
+        )
     }
 
     /// Whether the failures of a skill have opened its circuit.
@@ -134,7 +189,7 @@ impl Run {
                 Some(StepStatus::Retrying(at)) => at.is_none_or(|at| at <= now),
                 _ => false,
             };
-            due && step.needs.iter().all(|n| matches!(self.status_of(n), Some(StepStatus::Succeeded(_))))
+            due && step.needs.iter().all(|n| matches!(self.status_of(n), Some(StepStatus::Succeeded)))
         })
     }
 
@@ -148,16 +203,13 @@ impl Run {
         })
     }
 
-    /// The step that was done last and can be undone, or the end.
+    /// The step that did something last and can be undone, or the end.
     fn next_undo(&self) -> Next {
         let undoable = self.plan_steps().filter(|s| s.effects && s.reversible);
-        let last = undoable.filter_map(|step| match self.status_of(&step.id) {
-            // What was begun and not heard from may have had its effect, and came last.
-            Some(StepStatus::GivenUp(f)) if f.class == FailureClass::Interrupted => {
-                Some((u32::MAX, &step.id))
-            }
-            Some(StepStatus::Succeeded(at)) => Some((*at, &step.id)),
-            _ => None,
+        let last = undoable.filter_map(|step| {
+            let state = self.steps.get(&step.id)?;
+            let given_up = matches!(state.status, StepStatus::NotUndone(_));
+            state.effect.filter(|_| !given_up).map(|effect| (effect.place, &step.id))
         });
         match (&self.aborted, last.max()) {
             (None, Some((_, step))) => Next::Undo(step.clone()),
@@ -166,31 +218,35 @@ impl Run {
     }
 
     fn ending(&self) -> Next {
-        let left = self.named(|step, status| {
-            step.effects && matches!(status, StepStatus::Succeeded(_) | StepStatus::NotUndone(_))
-        });
-        let stays = if left.is_empty() { String::new() } else { format!("; done and not undone: {left}") };
+        let done = self.named(|_, state| state.effect.is_some_and(|e| e.tried == Tried::Succeeded));
+        let begun = self.named(|_, state| state.effect.is_some_and(|e| e.tried != Tried::Succeeded));
+        let said = |what: &str, names: &str| match names {
+            "" => String::new(),
+            names => format!("; {what} and not undone: {names}"),
+        };
+        let begun_stays = said("begun", &begun);
+        let stays = said("done", &done) + &begun_stays;
         if let Some(reason) = &self.aborted {
             return Next::End(Ending::Cancelled, format!("{reason}{stays}"));
         }
         if let Some(cause) = &self.rolling_back {
-            let ending = if left.is_empty() { Ending::RolledBack } else { Ending::Failed };
+            let ending = if stays.is_empty() { Ending::RolledBack } else { Ending::Failed };
             return Next::End(ending, format!("{cause}{stays}"));
         }
-        let skipped = self.named(|_, status| *status == StepStatus::Skipped);
-        let open = self.named(|_, s| !matches!(s, StepStatus::Succeeded(_) | StepStatus::Skipped));
+        let skipped = self.named(|_, state| state.status == StepStatus::Skipped);
+        let open =
+            self.named(|_, state| !matches!(state.status, StepStatus::Succeeded | StepStatus::Skipped));
         match (open.is_empty(), skipped.is_empty()) {
             (true, true) => Next::End(Ending::Succeeded, "all steps succeeded".to_owned()),
-            (true, false) => Next::End(Ending::Partial, format!("left out: {skipped}")),
+            (true, false) => Next::End(Ending::Partial, format!("left out: {skipped}{begun_stays}")),
             // Graphs have no cycles, so something can always be begun; if not, nothing succeeded by that.
             (false, _) => Next::End(Ending::Failed, format!("never begun: {open}{stays}")),
         }
     }
 
     /// The steps of which this holds, as a text.
-    fn named(&self, holds: fn(&Step, &StepStatus) -> bool) -> String {
-        let named =
-            self.plan_steps().filter(|s| self.status_of(&s.id).is_some_and(|status| holds(s, status)));
+    fn named(&self, holds: fn(&Step, &StepState) -> bool) -> String {
+        let named = self.plan_steps().filter(|s| self.steps.get(&s.id).is_some_and(|state| holds(s, state)));
         named.map(|s| format!("`{}`", s.id)).collect::<Vec<_>>().join(", ")
     }
 

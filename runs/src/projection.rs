@@ -145,7 +145,9 @@ fn project_run(entry: &Entry, event: &Event, rows: &mut dyn Rows) -> Result<(), 
 
 /// Counts a run once when it was carried out, and once more when it turns out to have ended badly.
 fn count(rows: &mut dyn Rows, before: &RunRow, after: &RunRow) -> Result<(), ProjectError> {
-    let ended = before.outcome.is_none() && after.outcome.is_some();
+    // What turned out badly later was carried out, whatever was known of it when it ended.
+    let counted = |row: &RunRow| row.outcome.is_some() || row.failed();
+    let ended = !counted(before) && counted(after);
     let failed = !before.failed() && after.failed();
     let Some(at) = after.ended_at.filter(|_| ended || failed) else { return Ok(()) };
     let day: String = at.to_string().chars().take(10).collect();

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_gates::{Approval, RunSubmission, Step, Verdict, Vote};
-use cku_skills::FailureClass;
+use cku_skills::{FailureClass, Tried};
 
 use crate::event::{
-    Decided, Ended, Event, Failure, Healing, Label, Strategy, Submitted, Waiting, WaitingFor,
+    Decided, Ended, Event, Failure, Healing, Label, Started, StepFinished, Strategy, Submitted, Undone,
+    Waiting, WaitingFor,
 };
 
 /// Where a run stands.
@@ -42,22 +43,26 @@ pub enum StepStatus {
     Pending,
     /// Begun, and not heard from.
     Running,
-    /// Done; the number is its place in the order in which steps were done.
-    Succeeded(u32),
+    /// Done.
+    Succeeded,
     /// Failed, and nobody has said what is done about it.
     Failed(Failure),
-    /// Failed, and tried again, not before a time.
+    /// Tried again, not before a time.
     Retrying(Option<Timestamp>),
     /// Failed, and a person must say what is done about it.
     Alerted(Failure),
     /// Failed, and left at that.
     GivenUp(Failure),
-    /// Done, and its undo failed and was left at that.
+    /// What it did is taken back before it is tried again, not before a time, or before its run ends.
+    ToUndo(Option<Timestamp>),
+    /// Being undone; tried again after that, not before a time, where the run goes on.
+    Undoing(Option<Timestamp>),
+    /// Its undo failed, and a person must say what is done about it.
+    UndoFailed(Failure),
+    /// Its undo failed and was left at that.
     NotUndone(Failure),
     /// Left out.
     Skipped,
-    /// Being undone.
-    Undoing,
     /// Undone.
     Undone,
 }
@@ -69,9 +74,29 @@ pub struct StepState {
     pub status: StepStatus,
     /// How often it was tried.
     pub attempts: u32,
+    /// How many of these tries nobody heard the end of, or were broken off because cku was asked to end.
+    pub interrupted: u32,
     /// How often its effects were taken back, or a person let it begin anew: tries of one group share
     /// an idempotency key.
     pub group: u32,
+    /// What it did or may have done, and what was not taken back since.
+    pub effect: Option<Effect>,
+}
+
+/// What a step did or may have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// Its place in the order in which such things ended, over all steps of the run.
+    pub place: u32,
+    /// How the try ended that came last.
+    pub tried: Tried,
+}
+
+impl StepState {
+    /// Tries that count against the limits of the policy: an interruption is nobody's failure.
+    pub fn counted(&self) -> u32 {
+        self.attempts.saturating_sub(self.interrupted)
+    }
 }
 
 /// A run: what was submitted, and what became of it so far.
@@ -106,11 +131,11 @@ pub struct Run {
     /// What was found out later.
     pub labels: Vec<Label>,
     /// Where its steps work.
-    pub workspace: Option<crate::event::Started>,
+    pub workspace: Option<Started>,
     /// Retries of all its steps so far.
     pub retries: u32,
-    /// How many steps succeeded so far, ever.
-    pub successes: u32,
+    /// How many tries that had an effect, or may have had one, ended so far.
+    pub effects: u32,
     /// Microseconds that it waited for people, and since when it does now.
     pub waited: (u64, Option<Timestamp>),
     /// Failures of each skill since it last succeeded.
@@ -122,7 +147,8 @@ pub struct Run {
 impl Run {
     /// A run that was submitted just now.
     pub fn new(id: String, tenant: TenantPath, submitted: Submitted, submission: RunSubmission) -> Self {
-        let step = StepState { status: StepStatus::Pending, attempts: 0, group: 1 };
+        let step =
+            StepState { status: StepStatus::Pending, attempts: 0, interrupted: 0, group: 1, effect: None };
         let steps = submission.plan.iter().flat_map(|p| &p.steps);
         let steps = steps.map(|s| (s.id.clone(), step.clone())).collect();
         Self {
@@ -142,7 +168,7 @@ impl Run {
             labels: Vec::new(),
             workspace: None,
             retries: 0,
-            successes: 0,
+            effects: 0,
             waited: (0, None),
             failing: BTreeMap::new(),
             seq: 0,
@@ -172,18 +198,16 @@ impl Run {
                     step.status = StepStatus::Running;
                 }
             }
-            Event::StepFinished(finished) => self.finish(&finished.step, finished.failure.as_ref()),
+            Event::StepFinished(finished) => self.finish(finished),
             Event::StepSkipped(skipped) => self.set(&skipped.step, StepStatus::Skipped),
-            Event::UndoStarted(undo) => self.set(&undo.step, StepStatus::Undoing),
-            Event::Undone(undone) => match &undone.failure {
-                None => {
-                    self.set(&undone.step, StepStatus::Undone);
-                    if let Some(step) = self.steps.get_mut(&undone.step) {
-                        step.group += 1;
-                    }
-                }
-                Some(failure) => self.set(&undone.step, StepStatus::Alerted(failure.clone())),
-            },
+            Event::UndoStarted(undo) => {
+                let not_before = match self.status_of(&undo.step) {
+                    Some(StepStatus::ToUndo(not_before)) => *not_before,
+                    _ => None,
+                };
+                self.set(&undo.step, StepStatus::Undoing(not_before));
+            }
+            Event::Undone(undone) => self.undone(undone),
             Event::Healing(healing) => self.heal(healing),
             Event::Waiting(waiting) => {
                 self.status = Status::Waiting(waiting.waiting_for);
@@ -217,6 +241,13 @@ impl Run {
         self.submission.plan.iter().flat_map(|p| &p.steps)
     }
 
+    /// Where its steps work, and whether they are confined to it: as they began, or as it was submitted.
+    pub fn place(&self) -> Started {
+        let submitted =
+            || Started { workspace: self.submitted.workspace.clone(), confined: self.submitted.confined };
+        self.workspace.clone().unwrap_or_else(submitted)
+    }
+
     /// Where a step stands.
     pub fn status_of(&self, id: &str) -> Option<&StepStatus> {
         self.steps.get(id).map(|s| &s.status)
@@ -233,6 +264,11 @@ impl Run {
         self.submitted.subject_digest
     }
 
+    /// Whether a step did something, or may have, that can be undone.
+    pub fn may_be_undone(&self, id: &str) -> bool {
+        self.step(id).is_some_and(|s| s.reversible) && self.steps.get(id).is_some_and(|s| s.effect.is_some())
+    }
+
     /// Tries of all steps together.
     pub fn attempts(&self) -> u32 {
         self.steps.values().map(|s| s.attempts).sum()
@@ -244,57 +280,141 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, id: &str, failure: Option<&Failure>) {
+    fn finish(&mut self, finished: &StepFinished) {
+        let id = &finished.step;
+        let ran = finished.report.as_ref().is_none_or(|report| report.ran);
+        // Denied by a policy, it never began.
+        let began = self.status_of(id) == Some(&StepStatus::Running);
+        if began && ran && self.step(id).is_some_and(|s| s.effects) {
+            self.effects += 1;
+            let tried = match &finished.failure {
+                None => Tried::Succeeded,
+                Some(failure) if failure.class == FailureClass::Interrupted => Tried::Interrupted,
+                Some(_) => Tried::Failed,
+            };
+            let effect = Some(Effect { place: self.effects, tried });
+            if let Some(step) = self.steps.get_mut(id) {
+                step.effect = effect;
+            }
+        }
         let skill = self.step(id).map(|s| s.skill.clone()).unwrap_or_default();
-        match failure {
+        match &finished.failure {
             None => {
-                self.successes += 1;
-                self.set(id, StepStatus::Succeeded(self.successes));
+                self.set(id, StepStatus::Succeeded);
                 self.failing.remove(&skill);
             }
             Some(failure) => {
-                // Nobody's fault: cku went away while the step ran.
                 if failure.class != FailureClass::Interrupted {
                     *self.failing.entry(skill).or_default() += 1;
+                } else if let Some(step) = self.steps.get_mut(id) {
+                    step.interrupted += 1;
                 }
-                self.set(id, StepStatus::Failed(failure.clone()));
+                let status = if self.goes_on() { StepStatus::Failed } else { StepStatus::GivenUp };
+                self.set(id, status(failure.clone()));
             }
         }
     }
 
-    fn heal(&mut self, healing: &Healing) {
-        let failure = match self.status_of(&healing.step) {
-            Some(StepStatus::Failed(failure) | StepStatus::Alerted(failure)) => failure.clone(),
-            _ => return,
+    fn undone(&mut self, undone: &Undone) {
+        let goes_on = self.goes_on();
+        let ended = matches!(self.status, Status::Ended(_));
+        let Some(step) = self.steps.get_mut(&undone.step) else { return };
+        step.status = match (&undone.failure, &step.status) {
+            (Some(failure), _) if ended => StepStatus::NotUndone(failure.clone()),
+            (Some(failure), _) => StepStatus::UndoFailed(failure.clone()),
+            (None, StepStatus::Undoing(not_before)) if goes_on => StepStatus::Retrying(*not_before),
+            (None, _) => StepStatus::Undone,
         };
-        // A step that failed while it was undone had succeeded before.
-        match healing.strategy {
-            Strategy::Retry if self.rolling_back.is_some() => {
-                self.successes += 1;
-                self.set(&healing.step, StepStatus::Succeeded(self.successes));
+        if undone.failure.is_none() {
+            step.group += 1;
+            step.effect = None;
+        }
+    }
+
+    /// Whether steps may still begin; else what fails is not tried again.
+    fn goes_on(&self) -> bool {
+        self.rolling_back.is_none() && self.aborted.is_none() && !matches!(self.status, Status::Ended(_))
+    }
+
+    fn heal(&mut self, healing: &Healing) {
+        match self.status_of(&healing.step).cloned() {
+            Some(StepStatus::Failed(failure) | StepStatus::Alerted(failure)) => {
+                self.heal_try(healing, failure)
             }
+            Some(StepStatus::UndoFailed(failure)) => self.heal_undo(healing, failure),
+            _ => {}
+        }
+    }
+
+    /// What is done about a try that failed.
+    fn heal_try(&mut self, healing: &Healing, failure: Failure) {
+        match healing.strategy {
             Strategy::Retry => {
-                self.retries += 1;
-                self.set(&healing.step, StepStatus::Retrying(healing.not_before));
+                // Nobody's fault, and each takes somebody who resumes the run.
+                self.retries += u32::from(failure.class != FailureClass::Interrupted);
+                let not_before = healing.not_before;
+                if healing.undo_first {
+                    return self.set(&healing.step, StepStatus::ToUndo(not_before));
+                }
+                self.set(&healing.step, StepStatus::Retrying(not_before));
                 if let (Some(step), Some(_)) = (self.steps.get_mut(&healing.step), &healing.by) {
                     step.group += 1;
                 }
             }
-            Strategy::Skip if self.rolling_back.is_some() => {
-                self.set(&healing.step, StepStatus::NotUndone(failure));
-            }
             Strategy::Skip => self.set(&healing.step, StepStatus::Skipped),
             Strategy::Rollback => {
-                self.rolling_back = Some(format!("step `{}` failed: {}", healing.step, failure.message));
-                self.set(&healing.step, StepStatus::GivenUp(failure));
+                self.set(&healing.step, StepStatus::GivenUp(failure.clone()));
+                self.roll_back(format!("step `{}` failed: {}", healing.step, failure.message));
             }
             Strategy::Alert => self.set(&healing.step, StepStatus::Alerted(failure)),
             Strategy::Abort => {
-                let status =
-                    if self.rolling_back.is_some() { StepStatus::NotUndone } else { StepStatus::GivenUp };
-                self.set(&healing.step, status(failure));
-                self.aborted = Some(healing.reason.clone());
+                self.set(&healing.step, StepStatus::GivenUp(failure));
+                self.abort(healing);
             }
+        }
+    }
+
+    /// What is done about an undo that failed.
+    fn heal_undo(&mut self, healing: &Healing, failure: Failure) {
+        match healing.strategy {
+            Strategy::Retry => self.set(&healing.step, StepStatus::ToUndo(healing.not_before)),
+            Strategy::Skip if self.goes_on() => self.set(&healing.step, StepStatus::Skipped),
+            Strategy::Skip => self.set(&healing.step, StepStatus::NotUndone(failure)),
+            Strategy::Rollback => {
+                // It is undone once more, with all that was done.
+                self.set(&healing.step, StepStatus::ToUndo(None));
+                self.roll_back(format!("the undo of step `{}` failed: {}", healing.step, failure.message));
+            }
+            Strategy::Alert => {}
+            Strategy::Abort => {
+                self.set(&healing.step, StepStatus::NotUndone(failure));
+                self.abort(healing);
+            }
+        }
+    }
+
+    /// Undoes what was done; the first cause counts.
+    fn roll_back(&mut self, cause: String) {
+        self.rolling_back.get_or_insert(cause);
+        // What failed beside it is not tried again. What waits for a person still does.
+        for step in self.steps.values_mut() {
+            if let StepStatus::Failed(failure) = &step.status {
+                step.status = StepStatus::GivenUp(failure.clone());
+            }
+        }
+    }
+
+    /// Ends it as it is: nobody is asked about anything any more.
+    fn abort(&mut self, healing: &Healing) {
+        self.aborted = Some(healing.reason.clone());
+        for step in self.steps.values_mut() {
+            step.status = match &step.status {
+                StepStatus::Failed(failure) | StepStatus::Alerted(failure) => {
+                    StepStatus::GivenUp(failure.clone())
+                }
+                StepStatus::UndoFailed(failure) => StepStatus::NotUndone(failure.clone()),
+                _ => continue,
+            };
         }
     }
 }

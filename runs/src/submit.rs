@@ -27,6 +27,8 @@ pub struct Request {
     pub submission: RunSubmission,
     /// Where its steps shall work.
     pub workspace: String,
+    /// Whether commands shall be confined to it.
+    pub confined: bool,
     /// When.
     pub time: Timestamp,
 }
@@ -35,7 +37,7 @@ pub struct Request {
 ///
 /// Whoever submits the run submitted the evidence in it.
 pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
-    let Request { id, tenant, mode, by, submission, workspace, time } = request;
+    let Request { id, tenant, mode, by, submission, workspace, confined, time } = request;
     let mut evidence_by: BTreeMap<Digest, Principal> = BTreeMap::new();
     for document in &submission.evidence {
         evidence_by.insert(document.document_digest()?, by.principal.clone());
@@ -49,6 +51,7 @@ pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
         evidence_by,
         mode,
         workspace,
+        confined,
     };
     store::begin(journal, (&tenant, &id), submitted, submission)
 }

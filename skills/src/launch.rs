@@ -8,12 +8,18 @@
 //! The command is confined with Landlock: it can write in the workspace, in a folder for temporary
 //! files and where the step says, and signal nobody outside.
 
-use std::{ffi::OsString, fs, io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
 use landlock::{
-    ABI, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
-    path_beneath_rules,
+    ABI, AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use serde::{Deserialize, Serialize};
 
 /// How the supervisor is started.
@@ -87,9 +93,13 @@ pub(crate) fn confine(writable: &[PathBuf]) -> Result<(), NotStarted> {
         })
         .and_then(|r| r.set_compatibility(CompatLevel::HardRequirement).create())
         .map_err(|e| of_landlock(&e))?;
-    let paths = writable.iter().map(PathBuf::as_path).chain(DEVICES.iter().map(std::path::Path::new));
+    let mut rules = Vec::new();
+    for path in writable {
+        rules.push(rule(path).map_err(|e| refused(format!("`{}`: {e}", path.display())))?);
+    }
     let status = ruleset
-        .add_rules(path_beneath_rules(paths, writes))
+        .add_rules(path_beneath_rules(DEVICES, writes))
+        .and_then(|r| r.add_rules(rules.into_iter().map(Ok::<_, RulesetError>)))
         .and_then(|r| r.set_compatibility(CompatLevel::HardRequirement).restrict_self())
         .map_err(|e| of_landlock(&e))?;
     match status.ruleset {
@@ -97,6 +107,16 @@ pub(crate) fn confine(writable: &[PathBuf]) -> Result<(), NotStarted> {
         _ if !status.no_new_privs => Err(refused("new privileges are possible".to_owned())),
         _ => Ok(()),
     }
+}
+
+/// What may be written at a path, which is a real name: no link stands for it, also since it was looked at.
+fn rule(path: &Path) -> io::Result<PathBeneath<OwnedFd>> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let is_dir = FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Directory;
+    let writes = AccessFs::from_write(NEEDED);
+    let access = if is_dir { writes } else { writes & AccessFs::from_file(NEEDED) };
+    Ok(PathBeneath::new(opened, access))
 }
 
 /// Whether commands can be confined here: asked in a thread of its own, which ends with the answer.
@@ -108,7 +128,7 @@ pub fn can_confine() -> Result<(), String> {
 }
 
 impl Status {
-    pub(crate) fn read(path: &std::path::Path) -> io::Result<Self> {
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
         serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
     }
 }

@@ -16,6 +16,7 @@
 mod arguments;
 mod cancel;
 mod command;
+mod descendants;
 mod failure;
 mod file;
 mod launch;
@@ -30,6 +31,6 @@ pub use command::end_leftovers;
 pub use failure::{Failure, FailureClass};
 pub use launch::{Launcher, can_confine};
 pub use report::{Report, Stream, Tail};
-pub use skill::{Act, Skill, Traits, find, names};
+pub use skill::{Act, Skill, Traits, Tried, find, names};
 pub use supervisor::supervise;
 pub use workspace::{Workspace, WorkspaceError};

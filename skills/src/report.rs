@@ -32,6 +32,9 @@ pub struct Tail {
 pub struct Report {
     /// What went wrong; none if nothing did.
     pub failure: Option<Failure>,
+    /// Whether it came to the point where it may have had an effect.
+    #[serde(default = "yes")]
+    pub ran: bool,
     /// What a command exited with.
     pub exit_code: Option<i32>,
     /// The signal that ended a command.
@@ -47,13 +50,14 @@ pub struct Report {
 impl Report {
     /// Of a try that failed before anything ran.
     pub fn failed(failure: Failure) -> Self {
-        Self { failure: Some(failure), ..Self::done(Duration::ZERO) }
+        Self { failure: Some(failure), ran: false, ..Self::done(Duration::ZERO) }
     }
 
     /// Of a try that went well.
     pub fn done(took: Duration) -> Self {
         Self {
             failure: None,
+            ran: true,
             exit_code: None,
             signal: None,
             stdout: Tail::default(),
@@ -64,8 +68,14 @@ impl Report {
 
     /// Of a skill that panicked.
     pub fn panicked() -> Self {
-        Self::failed(Failure::new(FailureClass::Unknown, "the skill panicked; please report it"))
+        let failure = Failure::new(FailureClass::Unknown, "the skill panicked; please report it");
+        Self { failure: Some(failure), ..Self::done(Duration::ZERO) }
     }
+}
+
+/// What is not said to have stopped before any effect may have had one.
+fn yes() -> bool {
+    true
 }
 
 /// Keeps the end of what is written.

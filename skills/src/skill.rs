@@ -12,6 +12,28 @@ use crate::{
     workspace::Workspace,
 };
 
+/// How a try ended, for whoever takes its effect back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Well: its effect is there.
+    Succeeded,
+    /// Badly: its effect may be there, in part or not at all.
+    Failed,
+    /// Nobody heard how, or it was broken off: its effect may be there, in part or not at all.
+    Interrupted,
+}
+
+impl Tried {
+    /// As commands are told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// One try of a step, or of its undo.
 pub struct Act<'a> {
     /// The run.
@@ -26,6 +48,8 @@ pub struct Act<'a> {
     pub with: &'a Map<String, Value>,
     /// Where it works.
     pub workspace: &'a Workspace,
+    /// How the try ended whose effect is taken back; none where nothing is.
+    pub undoes: Option<Tried>,
     /// Breaks it off.
     pub cancel: &'a Cancel,
     /// How commands are started.
@@ -55,7 +79,8 @@ pub trait Skill: Send + Sync {
     ) -> Result<Traits, ArgumentError>;
     /// Carries it out.
     fn run(&self, act: Act<'_>) -> Report;
-    /// Takes its effect back; doing that twice is as doing it once.
+    /// Takes its effect back, which may be there in part or not at all unless the try succeeded; doing
+    /// that twice is as doing it once.
     fn undo(&self, act: Act<'_>) -> Report;
 }
 

@@ -1,22 +1,28 @@
 //! The supervisor of one command: a process of its own.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, Command, ExitStatus, Stdio},
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process,
-    set_child_subreaper, setrlimit, waitid, waitpid,
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{
+        Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process,
+        set_child_subreaper, setrlimit, waitid, waitpid,
+    },
 };
 
-use crate::launch::{NotStarted, Spec, Status, confine};
+use crate::{
+    descendants::{Seen, descendants},
+    launch::{NotStarted, Spec, Status, confine},
+};
 
 /// Between asking a command to end and making it.
 const GRACE: Duration = Duration::from_secs(2);
@@ -41,24 +47,26 @@ pub fn supervise() -> std::process::ExitCode {
         Ok(Ok(spec)) => spec,
         _ => return std::process::ExitCode::from(2),
     };
-    let status = supervised(&spec, input);
-    let written =
-        serde_json::to_vec(&status).map_err(std::io::Error::other).and_then(|s| fs::write(&spec.status, s));
-    if written.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::from(5) }
+    let status =
+        supervised(&spec, input).unwrap_or_else(|why| Status { not_started: Some(why), ..Status::default() });
+    match write(&spec.status, &status) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(_) => std::process::ExitCode::from(5),
+    }
 }
 
-fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Status {
-    let mut child = match prepare(spec).and_then(|()| start(spec)) {
-        Ok(child) => child,
-        Err(why) => return Status { not_started: Some(why), ..Status::default() },
-    };
-    if let (Some(text), Some(mut stdin)) = (spec.stdin.clone(), child.stdin.take()) {
-        // A command that does not read it does not hold anybody up.
-        thread::spawn(move || stdin.write_all(text.as_bytes()));
-    }
-    let happened = watch(&child, input);
-    let first = happened.recv();
-    if !matches!(first, Ok(Happened::Ended)) {
+/// Writes what came of it to a file that is not there yet: not through a link, nor over anything.
+fn write(path: &Path, status: &Status) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?;
+    fs::File::from(file).write_all(&serde_json::to_vec(status).map_err(std::io::Error::other)?)
+}
+
+fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Result<Status, NotStarted> {
+    set_child_subreaper(Some(getpid()))
+        .map_err(|e| failed("what it leaves behind could not be kept", &e.into()))?;
+    let (mut child, happened) = launch(spec, input)?;
+    if !matches!(happened.recv(), Ok(Happened::Ended)) {
         end(Signal::TERM);
         let until = Instant::now() + GRACE;
         while let Ok(Happened::Asked) = happened.recv_timeout(until.saturating_duration_since(Instant::now()))
@@ -68,21 +76,111 @@ fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Status {
     let left_behind = left_behind(&child);
     end_all(&child);
     let ended = child.wait().ok();
-    Status {
+    Ok(Status {
         not_started: None,
         exit_code: ended.and_then(|s: ExitStatus| s.code()),
         signal: ended.and_then(|s| s.signal()),
         left_behind,
+    })
+}
+
+fn failed(what: &str, error: &std::io::Error) -> NotStarted {
+    NotStarted { message: format!("{what}: {error}"), errno: error.raw_os_error() }
+}
+
+/// Starts the command, and tells when it has ended and when the input has.
+///
+/// The limits of the command hold for its supervisor, too, so all threads are there before they are set.
+fn launch(spec: &Spec, input: impl Read + Send + 'static) -> Result<(Child, Receiver<Happened>), NotStarted> {
+    let no_thread = |e: std::io::Error| failed("the supervisor of the command has no threads", &e);
+    let (sender, happened) = channel();
+    let asked = sender.clone();
+    thread(move || {
+        let mut input = input;
+        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        let _ = asked.send(Happened::Asked);
+    })
+    .map_err(no_thread)?;
+    let (pipes, pipe) = channel::<ChildStdin>();
+    if let Some(text) = spec.stdin.clone() {
+        // A command that does not read it does not hold anybody up.
+        thread(move || pipe.recv().map(|mut stdin| stdin.write_all(text.as_bytes()))).map_err(no_thread)?;
     }
+    let (pids, pid) = channel::<Pid>();
+    thread(move || {
+        if let Ok(pid) = pid.recv() {
+            wait(pid);
+        }
+        sender.send(Happened::Ended)
+    })
+    .map_err(no_thread)?;
+    let spec = spec.clone();
+    // The thread that is confined ends before anything else happens: the command may signal it.
+    let starting = thread(move || start(&spec)).map_err(no_thread)?.join();
+    let panicked = || NotStarted { message: "starting it panicked".to_owned(), errno: None };
+    let mut child = starting.unwrap_or_else(|_| Err(panicked()))?;
+    if let Some(stdin) = child.stdin.take() {
+        let _ = pipes.send(stdin);
+    }
+    if let Some(pid) = pid_of(&child) {
+        let _ = pids.send(pid);
+    }
+    Ok((child, happened))
+}
+
+fn thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<thread::JoinHandle<T>> {
+    thread::Builder::new().spawn(work)
+}
+
+/// Waits for the end of a child; it is not reaped.
+fn wait(pid: Pid) {
+    while let Err(rustix::io::Errno::INTR) =
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {}
+}
+
+/// Starts the command from this thread, which is confined, as the processes of the command are then, too.
+fn start(spec: &Spec) -> Result<Child, NotStarted> {
+    if let Some(writable) = &spec.writable {
+        confine(writable)?;
+    }
+    let Some((program, arguments)) = spec.argv.split_first() else {
+        return Err(NotStarted { message: "there is no program".to_owned(), errno: None });
+    };
+    let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(&spec.dir)
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .stdin(stdin)
+        .process_group(0);
+    limit(spec)?;
+    command.spawn().map_err(|error| failed(&format!("`{program}` cannot be started"), &error))
+}
+
+fn limit(spec: &Spec) -> Result<(), NotStarted> {
+    let limit = |resource, most: u64| {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+            .map_err(|e| failed("a limit could not be set", &e.into()))
+    };
+    limit(Resource::Core, 0)?;
+    spec.memory.map_or(Ok(()), |most| limit(Resource::As, most))?;
+    spec.processes.map_or(Ok(()), |most| limit(Resource::Nproc, most))
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// How many processes are there after the command has ended, but for those that are just ending.
 fn left_behind(child: &Child) -> usize {
     let until = Instant::now() + PARTING;
     loop {
-        let left = descendants()
-            .into_iter()
-            .filter(|pid| u32::try_from(pid.as_raw_nonzero().get()) != Ok(child.id()));
+        let left = descendants().into_iter().filter(|seen| !seen.ended && Some(seen.pid) != pid_of(child));
         match left.count() {
             0 => return 0,
             left if Instant::now() > until => return left,
@@ -91,124 +189,53 @@ fn left_behind(child: &Child) -> usize {
     }
 }
 
-fn prepare(spec: &Spec) -> Result<(), NotStarted> {
-    let of_system = |what: &str, error: rustix::io::Errno| NotStarted {
-        message: format!("{what}: {error}"),
-        errno: Some(error.raw_os_error()),
-    };
-    set_child_subreaper(Some(getpid()))
-        .map_err(|e| of_system("what it leaves behind could not be kept", e))?;
-    let limit = |resource, most: u64| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-            .map_err(|e| of_system("a limit could not be set", e))
-    };
-    limit(Resource::Core, 0)?;
-    spec.memory.map_or(Ok(()), |most| limit(Resource::As, most))?;
-    spec.processes.map_or(Ok(()), |most| limit(Resource::Nproc, most))
-}
-
-/// Starts the command from a thread that is confined, which its processes are then, too.
-fn start(spec: &Spec) -> Result<Child, NotStarted> {
-    let spec = spec.clone();
-    let started = thread::spawn(move || {
-        if let Some(writable) = &spec.writable {
-            confine(writable)?;
-        }
-        let Some((program, arguments)) = spec.argv.split_first() else {
-            return Err(NotStarted { message: "there is no program".to_owned(), errno: None });
-        };
-        let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        Command::new(program)
-            .args(arguments)
-            .current_dir(&spec.dir)
-            .env_clear()
-            .envs(spec.env)
-            .stdin(stdin)
-            .process_group(0)
-            .spawn()
-            .map_err(|error| NotStarted {
-                message: format!("`{program}` cannot be started: {error}"),
-                errno: error.raw_os_error(),
-            })
-    });
-    let panicked = || NotStarted { message: "starting it panicked".to_owned(), errno: None };
-    started.join().unwrap_or_else(|_| Err(panicked()))
-}
-
-/// Tells when the command has ended, and when the input has.
-fn watch(child: &Child, mut input: impl Read + Send + 'static) -> Receiver<Happened> {
-    let (sender, receiver) = channel();
-    let to = sender.clone();
-    thread::spawn(move || {
-        let _ = std::io::copy(&mut input, &mut std::io::sink());
-        let _ = to.send(Happened::Asked);
-    });
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    thread::spawn(move || {
-        if let Some(pid) = pid {
-            while let Err(rustix::io::Errno::INTR) =
-                waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-            {}
-        }
-        let _ = sender.send(Happened::Ended);
-    });
-    receiver
-}
-
 /// Signals all that the command started and is still there.
 fn end(signal: Signal) {
-    for pid in descendants() {
-        let _ = kill_process(pid, signal);
+    for seen in descendants().into_iter().filter(|seen| !seen.ended) {
+        let _ = kill_process(seen.pid, signal);
     }
 }
 
 /// Kills until nothing is left; what was killed is reaped, but for the command itself, whose number is
 /// kept until its status was read.
+///
+/// Nothing is left when a look at all processes shows none, not even one that has ended, but for a
+/// command that had ended before that look began: whatever was there then is below a child of this
+/// process, which is not reaped while it looks, so that it is seen.
 fn end_all(child: &Child) {
+    let mut had_ended = false;
     loop {
-        let left: Vec<Pid> = descendants();
-        let others = left.iter().filter(|pid| u32::try_from(pid.as_raw_nonzero().get()) != Ok(child.id()));
-        let mut any = false;
-        for pid in others {
-            any = true;
-            let _ = kill_process(*pid, Signal::KILL);
-            // Its own children become ours when it is gone; who is not ours yet is reaped the next time.
-            let _ = waitpid(Some(*pid), WaitOptions::empty());
-        }
-        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        if !any {
+        let (command, others): (Vec<Seen>, Vec<Seen>) =
+            descendants().into_iter().partition(|seen| Some(seen.pid) == pid_of(child));
+        if others.is_empty() && had_ended {
             return;
+        }
+        for seen in &others {
+            let _ = kill_process(seen.pid, Signal::KILL);
+            // Its own children become ours when it is gone; who is not ours yet is reaped the next time.
+            let _ = waitpid(Some(seen.pid), WaitOptions::empty());
+        }
+        had_ended = command.iter().all(|seen| seen.ended);
+        if let (false, Some(pid)) = (had_ended, pid_of(child)) {
+            let _ = kill_process(pid, Signal::KILL);
+            wait(pid);
         }
     }
 }
 
-/// All processes below this one that have not ended.
-fn descendants() -> Vec<Pid> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        // The name stands in brackets and may hold anything.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
-        let mut fields = rest.split_whitespace();
-        let (state, parent) = (fields.next(), fields.next().and_then(|p| p.parse::<i32>().ok()));
-        if let (Some(state), Some(parent)) = (state, parent) {
-            if state != "Z" {
-                children.entry(parent).or_default().push(pid);
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_a_command_is_written_over_nothing_and_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(write(&link, &Status::default()).is_err());
+        assert!(!target.exists());
+        write(&target, &Status::default()).unwrap();
+        assert!(write(&target, &Status::default()).is_err());
+        assert_eq!(Status::read(&target).unwrap(), Status::default());
     }
-    let mut found = Vec::new();
-    let mut open = vec![getpid().as_raw_nonzero().get()];
-    while let Some(parent) = open.pop() {
-        for pid in children.remove(&parent).into_iter().flatten() {
-            open.push(pid);
-            found.extend(Pid::from_raw(pid));
-        }
-    }
-    found
 }

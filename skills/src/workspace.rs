@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -11,6 +14,7 @@ use std::{
 pub struct Workspace {
     root: PathBuf,
     backups: PathBuf,
+    journal: Option<PathBuf>,
 }
 
 /// A folder that cannot be a workspace.
@@ -67,7 +71,20 @@ impl Workspace {
         }
         let private = fs::Permissions::from_mode(0o700);
         fs::set_permissions(&backups, private).map_err(|e| unusable(&backups, e))?;
-        Ok(Self { root: canonical, backups })
+        Ok(Self { root: canonical, backups, journal: None })
+    }
+
+    /// Keeps steps away from a journal, too: the file, and those that lie beside it under its name.
+    pub fn beside(self, journal: &Path) -> Result<Self, WorkspaceError> {
+        let unusable = |error| WorkspaceError::Unusable { path: journal.display().to_string(), error };
+        let journal = fs::canonicalize(journal).map_err(unusable)?;
+        if journal.starts_with(&self.root) {
+            return Err(WorkspaceError::Exposed {
+                inside: journal.display().to_string(),
+                workspace: self.root.display().to_string(),
+            });
+        }
+        Ok(Self { journal: Some(journal), ..self })
     }
 
     /// The folder.
@@ -78,6 +95,23 @@ impl Workspace {
     /// Where backups are, outside of it.
     pub fn backups(&self) -> &Path {
         &self.backups
+    }
+
+    /// What cku keeps that could be changed by whoever may write below a place, given by its real name.
+    pub(crate) fn exposes(&self, place: &Path) -> Option<&Path> {
+        if self.backups.starts_with(place) || place.starts_with(&self.backups) {
+            return Some(&self.backups);
+        }
+        let journal = self.journal.as_deref()?;
+        // Its own files are named after it: `journal.db-wal`, `journal.db-claims/…`.
+        let of_journal = |place: &Path| match (place.parent() == journal.parent(), place.file_name()) {
+            (true, Some(name)) => {
+                let rest = journal.file_name().and_then(|own| name.as_bytes().strip_prefix(own.as_bytes()));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+            }
+            _ => false,
+        };
+        (journal.starts_with(place) || place.ancestors().any(of_journal)).then_some(journal)
     }
 }
 
@@ -104,5 +138,35 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         let file = Workspace::open(&folder.path().join("file"), &folder.path().join("backups"));
         assert!(matches!(file, Err(WorkspaceError::NoFolder(_))));
+    }
+
+    #[test]
+    fn what_is_kept_is_exposed_from_above_from_within_and_by_the_names_of_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        for name in ["work", "state", "state/journal.db-claims", "state/journal.dbx"] {
+            fs::create_dir(top.join(name)).unwrap();
+        }
+        fs::write(top.join("state/journal.db"), "").unwrap();
+        let workspace = Workspace::open(&top.join("work"), &top.join("backups")).unwrap();
+        let workspace = workspace.beside(&top.join("state/journal.db")).unwrap();
+        let exposed = |name: &str| workspace.exposes(&top.join(name)).is_some();
+        for name in [
+            "",
+            "/",
+            "state",
+            "backups",
+            "backups/files",
+            "state/journal.db",
+            "state/journal.db-wal",
+            "state/journal.db-claims/x",
+        ] {
+            assert!(exposed(name), "{name}");
+        }
+        for name in ["work", "other", "state/journal.dbx", "state/other"] {
+            assert!(!exposed(name), "{name}");
+        }
+        let within = Workspace::open(&top.join("state"), &top.join("backups")).unwrap();
+        assert!(matches!(within.beside(&top.join("state/journal.db")), Err(WorkspaceError::Exposed { .. })));
     }
 }

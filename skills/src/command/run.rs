@@ -6,7 +6,7 @@ use std::{
     hash::{Hash, Hasher},
     io::{Read, Write},
     os::unix::{fs::DirBuilderExt, process::CommandExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
@@ -70,9 +70,12 @@ pub(super) fn run(mut act: Act<'_>, arguments: &Arguments, key: &str) -> Report 
         Ok(status) => {
             report.exit_code = status.exit_code;
             report.signal = status.signal;
+            report.ran = status.not_started.is_none();
             report.failure = judge(&status, broken_off, arguments, &report);
         }
         Err(_) => {
+            // Nobody else ends what it leaves behind now.
+            end_marked(&[format!("{KEY}={key}")], Duration::ZERO);
             let message =
                 "the supervisor of the command ended without a word; what the command did is unknown";
             report.failure = Some(Failure::new(FailureClass::Unknown, message));
@@ -90,6 +93,15 @@ fn judge(
 ) -> Option<Failure> {
     let failed = |class, message: String| Some(Failure::new(class, message));
     if let Some(why) = &status.not_started {
+        if let (Some(most), Some(error)) = (arguments.processes, why.errno)
+            && error == rustix::io::Errno::AGAIN.raw_os_error()
+        {
+            let message = format!(
+                "{}; `processes` is {most}, and counts all processes of the user that cku runs as",
+                why.message
+            );
+            return failed(FailureClass::Resource, message);
+        }
         let class = match why.errno.map(std::io::Error::from_raw_os_error) {
             Some(error) => Failure::of_io("", &error).class,
             None => FailureClass::Unknown,
@@ -169,6 +181,8 @@ impl Folder {
         let mut hasher = DefaultHasher::new();
         (key, act.attempt, std::process::id()).hash(&mut hasher);
         let folder = act.workspace.backups().join("tries").join(format!("{:016x}", hasher.finish()));
+        // What an earlier process of the same number left.
+        let _ = fs::remove_dir_all(&folder);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.join("tmp"))?;
         Ok(Self(folder))
     }
@@ -204,10 +218,23 @@ fn spec(act: &Act<'_>, arguments: &Arguments, key: &str, folder: &Folder) -> Res
         ("CKU_ATTEMPT", act.attempt.to_string()),
         ("TMPDIR", folder.temporary().display().to_string()),
     ];
+    let undoes = act.undoes.map(|tried| ("CKU_STEP_STATUS", tried.as_str().to_owned()));
+    let own: Vec<_> = own.into_iter().chain(undoes).collect();
     let mut env = arguments.environment(&own);
     env.extend(arguments.idempotency.iter().map(|name| (name.clone(), key.to_owned())));
-    let writable = arguments.writable.iter().filter_map(|path| expanded(path));
-    let writable = [act.workspace.root().to_owned(), folder.temporary()].into_iter().chain(writable);
+    let mut writable = vec![act.workspace.root().to_owned(), folder.temporary()];
+    for path in &arguments.writable {
+        // What is not there cannot be written to.
+        let Some(real) = expanded(path).and_then(|path| fs::canonicalize(path).ok()) else { continue };
+        if let Some(kept) = act.workspace.exposes(&real) {
+            let message = format!(
+                "`writable` names `{path}`, where cku keeps `{}`; name a narrower place",
+                kept.display()
+            );
+            return Err(Failure::new(FailureClass::Permission, message));
+        }
+        writable.push(real);
+    }
     Ok(Spec {
         argv: arguments.argv.clone(),
         dir,
@@ -215,7 +242,7 @@ fn spec(act: &Act<'_>, arguments: &Arguments, key: &str, folder: &Folder) -> Res
         stdin: arguments.stdin.clone(),
         memory: arguments.memory,
         processes: arguments.processes,
-        writable: (!act.launcher.unconfined).then(|| writable.collect()),
+        writable: (!act.launcher.unconfined).then_some(writable),
         status: folder.status(),
     })
 }
@@ -354,14 +381,19 @@ fn read(mut pipe: impl Read + Send + 'static, stream: Stream, to: SyncSender<Hea
 /// When cku goes away the supervisors end their commands by themselves; this waits for that, and helps
 /// where one of them went away, too.
 pub fn end_leftovers(key: &str) {
-    let marks = [format!("{KEY}={key}"), format!("{KEY}={key}/undo")];
-    let patience = Instant::now() + PATIENCE;
+    end_marked(&[format!("{KEY}={key}"), format!("{KEY}={key}/undo")], PATIENCE);
+}
+
+/// Waits until no process whose environment holds one of these marks is left, and ends those that are
+/// left after so long.
+fn end_marked(marks: &[String], patience: Duration) {
+    let patience = Instant::now() + patience;
     loop {
-        let left = marked(&marks);
+        let left = marked(marks);
         if left.is_empty() {
             return;
         }
-        if Instant::now() > patience {
+        if Instant::now() >= patience {
             for pid in left {
                 let _ = kill_process(pid, Signal::KILL);
             }
@@ -375,11 +407,22 @@ fn marked(marks: &[String]) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
+        let environment = environment_of(&entry.path());
         let has = |mark: &String| environment.split(|b| *b == 0).any(|variable| variable == mark.as_bytes());
         if marks.iter().any(has) {
             found.extend(Pid::from_raw(pid));
         }
     }
     found
+}
+
+/// The environment of a process. One whose first thread has ended shows it at the others alone.
+fn environment_of(process: &Path) -> Vec<u8> {
+    let whole = fs::read(process.join("environ")).unwrap_or_default();
+    if !whole.is_empty() {
+        return whole;
+    }
+    let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    let mut read = threads.filter_map(|thread| fs::read(thread.path().join("environ")).ok());
+    read.find(|environment| !environment.is_empty()).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use crate::{
     arguments::ArgumentError,
     failure::{Failure, FailureClass},
     report::Report,
-    skill::{Act, Skill, Traits},
+    skill::{Act, Skill, Traits, Tried},
 };
 
 /// The skill `file`.
@@ -46,19 +46,33 @@ impl Skill for File {
     }
 
     fn run(&self, act: Act<'_>) -> Report {
-        report(|| {
+        let report = report(|| {
             let arguments = Arguments::read(act.with).map_err(unfit)?;
             let root = Root::open(act.workspace.root())?;
             carry_out(&act, &root, &arguments)
-        })
+        });
+        // What was there is kept before anything is changed.
+        let kept = Backup::read(act.workspace, act.run, act.step, act.key);
+        Report { ran: !matches!(kept, Ok(None)), ..report }
     }
 
     fn undo(&self, act: Act<'_>) -> Report {
         report(|| {
             let root = Root::open(act.workspace.root())?;
             let Some(backup) = Backup::read(act.workspace, act.run, act.step, act.key)? else {
-                // It never came to have an effect.
-                return Ok(());
+                return match act.undoes {
+                    // What succeeded was kept first, so it is gone.
+                    Some(Tried::Succeeded) => Err(Failure::new(
+                        FailureClass::NotFound,
+                        format!(
+                            "what was kept for undo is not there: nothing lies below `{}`; put back by hand what `{}` changed",
+                            act.workspace.backups().display(),
+                            act.step
+                        ),
+                    )),
+                    // It never came to have an effect.
+                    _ => Ok(()),
+                };
             };
             backup.restore(&root)
         })

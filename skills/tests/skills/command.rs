@@ -1,8 +1,11 @@
 //! Commands: what they may do, how they end, and what they leave behind.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
-use cku_skills::{Cancel, Launcher, find};
+use cku_skills::{Cancel, Launcher, Tried, find};
 use serde_json::{Value, json};
 
 use crate::support::{Place, failure, launcher, members};
@@ -93,7 +96,39 @@ fn a_place_outside_takes_a_word_in_the_plan() {
     assert_eq!(failure(&report), "succeeded");
     let unconfined = Launcher { unconfined: true, ..launcher() };
     let text = format!("echo x > {}/other", place.outside().display());
-    assert_eq!(failure(&place.act_with(&unconfined, "command", shell(&text), "k", false)), "succeeded");
+    assert_eq!(failure(&place.act_with(&unconfined, "command", shell(&text), "k", None)), "succeeded");
+}
+
+#[test]
+fn modes_times_and_attributes_are_not_confined() {
+    // Landlock knows nothing of them: who may chmod a file elsewhere still can. The documentation says so.
+    let place = Place::new();
+    let outside = place.outside().join("outside");
+    std::fs::write(&outside, "before").unwrap();
+    let text = format!("chmod 600 {0} && touch -m -d 2001-01-01 {0}", outside.display());
+    assert_eq!(failure(&place.run("command", shell(&text))), "succeeded");
+    let changed = std::fs::metadata(&outside).unwrap();
+    assert_eq!(changed.permissions().mode() & 0o777, 0o600);
+    assert!(changed.modified().unwrap() < std::time::SystemTime::now() - Duration::from_secs(86_400));
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "before");
+}
+
+#[test]
+fn no_word_in_the_plan_opens_what_cku_keeps() {
+    let place = Place::new();
+    let backups = place.workspace.backups().to_owned();
+    let link = place.outside().join("harmless");
+    std::os::unix::fs::symlink(&backups, &link).unwrap();
+    for writable in ["/".into(), place.outside().to_owned(), backups.clone(), backups.join("tries"), link] {
+        let text = format!("echo x > {}/escaped", backups.display());
+        let report = place.run("command", json!({"shell": text, "writable": [writable]}));
+        let told = failure(&report);
+        assert!(told.starts_with("permission: `writable` names `"), "{}: {told}", writable.display());
+        assert!(told.ends_with("; name a narrower place") && !report.ran, "{told}");
+    }
+    assert!(!backups.join("escaped").exists());
+    let report = place.run("command", json!({"argv": ["true"], "writable": ["/no/such/place"]}));
+    assert_eq!(failure(&report), "succeeded");
 }
 
 #[test]
@@ -163,7 +198,45 @@ fn nothing_that_a_command_started_outlives_it() {
 }
 
 #[test]
-fn a_flood_ends_soon_and_takes_no_memory() {
+fn a_daemon_whose_first_thread_has_ended_is_no_hiding_place() {
+    let place = Place::new();
+    let mark = format!("9{}", std::process::id());
+    let daemon = "import ctypes,threading,time; threading.Thread(target=time.sleep,args=(MARK,)).start(); ctypes.CDLL(None).pthread_exit(None)";
+    let text = format!(
+        "setsid python3 -c '{}' > /dev/null 2>&1 < /dev/null & p=$!; until grep -q '^State:.Z' /proc/$p/status; do :; done",
+        daemon.replace("MARK", &mark)
+    );
+    let report = place.run("command", json!({"shell": text, "timeout": "20s"}));
+    let told = failure(&report);
+    assert!(told.contains("it left 1 process behind, which were ended"), "{told}");
+    let threads = std::fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+        let tasks = std::fs::read_dir(process.path().join("task")).into_iter().flatten().flatten();
+        tasks
+            .into_iter()
+            .any(|task| std::fs::read_to_string(task.path().join("cmdline")).is_ok_and(|c| c.contains(&mark)))
+    });
+    assert_eq!(threads.count(), 0);
+}
+
+#[test]
+fn what_is_left_when_the_supervisor_goes_away_is_ended() {
+    let place = Place::new();
+    let mark = format!("8{}", std::process::id());
+    // A supervisor that starts something and ends without a word.
+    let script = format!("read line; sleep {mark} > /dev/null 2>&1 < /dev/null & exit 1");
+    let launcher = Launcher {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        unconfined: false,
+    };
+    let report = place.act_with(&launcher, "command", shell("true"), "run-1/step/gone", None);
+    assert!(failure(&report).starts_with("unknown: the supervisor of the command ended without a word"));
+    assert!(report.ran);
+    assert_eq!(alive(&format!("sleep\u{0}{mark}")), 0);
+}
+
+#[test]
+fn a_flood_ends_soon() {
     let place = Place::new();
     let began = Instant::now();
     let report = place.run("command", json!({"shell": "yes & yes >&2 & yes", "output_limit": 1_000_000}));
@@ -209,10 +282,38 @@ fn limits_hold() {
 }
 
 #[test]
+fn the_limit_of_processes_is_the_users() {
+    let place = Place::new();
+    let limits = "grep '^Max processes' /proc/self/limits";
+    let report = place.run("command", json!({"shell": limits, "processes": 40_000, "stdin": "x"}));
+    let numbers: Vec<&str> = report.stdout.text.split_whitespace().skip(2).take(2).collect();
+    assert_eq!(numbers, ["40000", "40000"], "{}", failure(&report));
+    let report = place.run("command", json!({"argv": ["true"], "processes": 1, "stdin": "x"}));
+    let told = match rustix::process::geteuid().is_root() {
+        // Root has no limit.
+        true => "succeeded",
+        false => {
+            "resource: `true` cannot be started: Resource temporarily unavailable (os error 11); `processes` is 1, and counts all processes of the user that cku runs as"
+        }
+    };
+    assert_eq!(failure(&report), told);
+}
+
+#[test]
 fn the_undo_of_a_command_is_another_with_a_key_of_its_own() {
     let place = Place::new();
     let report = place.act("command", shell("echo $CKU_STEP_KEY"), "run-1/step/2", true);
     assert_eq!(report.stdout.text, "run-1/step/2/undo\n");
+}
+
+#[test]
+fn an_undo_is_told_how_the_try_ended() {
+    let place = Place::new();
+    for tried in [Tried::Succeeded, Tried::Failed, Tried::Interrupted] {
+        let report = place.undo("command", shell("echo $CKU_STEP_STATUS"), "run-1/step/2", tried);
+        assert_eq!(report.stdout.text, format!("{}\n", tried.as_str()));
+    }
+    assert_eq!(place.run("command", shell("echo \"${CKU_STEP_STATUS-none}\"")).stdout.text, "none\n");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use cku_skills::find;
+use cku_skills::{Tried, find};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -88,6 +88,24 @@ fn what_never_happened_is_undone_by_nothing() {
     let place = Place::new();
     let told = failure(&place.act("file", json!({"op": "delete", "path": "a.txt"}), "k", true));
     assert_eq!(told, "succeeded");
+}
+
+#[test]
+fn what_succeeded_and_was_not_kept_is_not_undone() {
+    let place = Place::new();
+    let with = json!({"op": "write", "path": "a.txt", "text": "x"});
+    assert_eq!(failure(&place.act("file", with.clone(), "k", false)), "succeeded");
+    fs::remove_dir_all(place.workspace.backups().join("files")).unwrap();
+    let told = failure(&place.undo("file", with, "k", Tried::Succeeded));
+    assert!(told.starts_with("not_found: what was kept for undo is not there"), "{told}");
+    assert_eq!(place.text("a.txt").as_deref(), Some("x"));
+}
+
+#[test]
+fn a_try_ran_once_something_was_kept_for_its_undo() {
+    let place = Place::new();
+    assert!(!place.run("file", json!({"op": "delete", "path": "none"})).ran);
+    assert!(place.run("file", json!({"op": "write", "path": "a.txt", "text": "x"})).ran);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cku_skills::{Act, Cancel, Launcher, Report, Stream, Workspace, find};
+use cku_skills::{Act, Cancel, Launcher, Report, Stream, Tried, Workspace, find};
 use serde_json::{Map, Value};
 
 pub(crate) struct Place {
@@ -54,8 +54,14 @@ impl Place {
         self.act(skill, with, "run-1/step/1", false)
     }
 
+    /// Tries, or undoes a try that nobody knows more of than that it failed.
     pub(crate) fn act(&self, skill: &str, with: Value, key: &str, undo: bool) -> Report {
-        self.act_with(&launcher(), skill, with, key, undo)
+        self.act_with(&launcher(), skill, with, key, undo.then_some(Tried::Failed))
+    }
+
+    /// Undoes a try that ended so.
+    pub(crate) fn undo(&self, skill: &str, with: Value, key: &str, tried: Tried) -> Report {
+        self.act_with(&launcher(), skill, with, key, Some(tried))
     }
 
     pub(crate) fn act_with(
@@ -64,7 +70,7 @@ impl Place {
         skill: &str,
         with: Value,
         key: &str,
-        undo: bool,
+        undoes: Option<Tried>,
     ) -> Report {
         let skill = find(skill).unwrap();
         let with = members(with);
@@ -75,12 +81,13 @@ impl Place {
             attempt: 1,
             key,
             with: &with,
+            undoes,
             workspace: &self.workspace,
             cancel: &self.cancel,
             launcher,
             output: &mut output,
         };
-        if undo { skill.undo(act) } else { skill.run(act) }
+        if undoes.is_some() { skill.undo(act) } else { skill.run(act) }
     }
 }
 
