@@ -153,6 +153,7 @@ impl Site {
             by: self.by.clone(),
             submission: plan.submission.clone(),
             workspace: workspace.root().display().to_string(),
+            confined: true,
             time: now(),
         };
         let run = submit(&self.journal, request).unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cku_base::{Digest, Timestamp};
 use cku_engine::{Input, Worker};
+use cku_gates::Step;
 use cku_skills::FailureClass;
 use serde::Deserialize;
 use serde_json::json;
@@ -42,18 +43,16 @@ pub(crate) fn choose(
     failure: &Failure,
     now: Timestamp,
 ) -> Healing {
-    let idempotent = idempotent(run, step);
     let healing = |strategy, reason: String, not_before| Healing {
         step: step.to_owned(),
         strategy,
         reason,
         not_before,
-        // What cannot be repeated under its key is taken back before it is tried again.
-        undo_first: strategy == Strategy::Retry && !idempotent && run.may_be_undone(step),
+        undo_first: strategy == Strategy::Retry && run.undo_first(step),
         by: None,
     };
     let alert = |why: String| healing(Strategy::Alert, why, None);
-    let answer = match ask(worker, run, step, failure, idempotent) {
+    let answer = match ask(worker, run, step, failure) {
         Ok(answer) => answer,
         Err(why) => return alert(why),
     };
@@ -87,21 +86,21 @@ fn attempts_of(run: &Run, step: &str) -> (u32, bool) {
     (attempts, wish == Some(cku_gates::OnFailure::Skip))
 }
 
+impl Run {
+    /// Whether the policy's retry of a step takes back first what the last try did: it can be undone, and
+    /// not be repeated under its key.
+    pub fn undo_first(&self, id: &str) -> bool {
+        self.may_be_undone(id) && !self.step(id).is_some_and(is_idempotent)
+    }
+}
+
 /// Whether a second try of a step with the same key has no second effect.
-fn idempotent(run: &Run, id: &str) -> bool {
-    let traits = run
-        .step(id)
-        .and_then(|step| cku_skills::find(&step.skill)?.check(&step.with, step.undo.as_ref()).ok());
+fn is_idempotent(step: &Step) -> bool {
+    let traits = cku_skills::find(&step.skill).and_then(|s| s.check(&step.with, step.undo.as_ref()).ok());
     traits.is_some_and(|traits| traits.idempotent)
 }
 
-fn ask(
-    worker: &mut Worker,
-    run: &Run,
-    id: &str,
-    failure: &Failure,
-    idempotent: bool,
-) -> Result<Answer, String> {
+fn ask(worker: &mut Worker, run: &Run, id: &str, failure: &Failure) -> Result<Answer, String> {
     let step = run.step(id).ok_or("the step is not in the plan")?;
     worker.set_input(Input::from(json!({
         "run": {
@@ -109,7 +108,7 @@ fn ask(
         },
         "step": {
             "id": step.id, "skill": step.skill, "attempt": attempts_of(run, id).0, "effects": step.effects,
-            "reversible": step.reversible, "idempotent": idempotent, "on_failure": step.on_failure,
+            "reversible": step.reversible, "idempotent": is_idempotent(step), "on_failure": step.on_failure,
         },
         "failure": {
             "class": failure.class, "message": failure.message,

@@ -86,6 +86,7 @@ fn request(by: &Submitter, id: &str, labels: &str) -> Request {
         by: by.clone(),
         submission: plan.submission,
         workspace: "/w".to_owned(),
+        confined: true,
         time: noon(),
     }
 }
