@@ -95,15 +95,25 @@ struct Site {
 }
 
 fn site(args: &Args, may_make: bool) -> Result<Site, Exit> {
-    let path = args.journal.path()?;
+    let path = real(args.journal.path()?);
     let journal = match may_make && !path.exists() && args.token.token.is_none() {
         true => single_user(args, &path)?,
-        false => args.journal.open()?,
+        false => JournalArg { journal: Some(path) }.open()?,
     };
     let genesis = journal::genesis(&journal)?;
     let by = args.token.submitter(&journal, &genesis)?;
     let bundle = bundle(args, &journal, &genesis, &by)?;
     Ok(Site { journal, genesis, by, bundle, launcher: launcher(args)?, chains: Chains::default() })
+}
+
+/// The real name of a journal: claims and backups lie beside it, by whatever name it is reached.
+fn real(path: PathBuf) -> PathBuf {
+    let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    });
+    let beside = || Some(std::fs::canonicalize(folder?).ok()?.join(path.file_name()?));
+    std::fs::canonicalize(&path).ok().or_else(beside).unwrap_or(path)
 }
 
 /// A journal for the one who runs cku here, without tokens; every decision says so.
@@ -188,6 +198,7 @@ fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
         by: site.by.clone(),
         submission,
         workspace: workspace.root().display().to_string(),
+        confined: !args.unconfined,
         time,
     };
     let run = cku_runs::submit(&site.journal, request).map_err(|e| render::problems::of_store(&e))?;
@@ -198,8 +209,8 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     let site = site(args, false)?;
     let (tenant, _) = cku_runs::find(&site.journal, id).map_err(|e| render::problems::of_store(&e))?;
     let run = cku_runs::load(&site.journal, &tenant, id).map_err(|e| render::problems::of_store(&e))?;
-    confinable(args, &run.submission)?;
     let root = workspace_of(args, &run)?;
+    confinable(args, &run.submission)?;
     let workspace = workspace(&site.journal, &root)?;
     // Nobody else may be at it: whoever resumes takes what runs for broken off.
     let work = cku_runs::subject(id);
@@ -215,19 +226,26 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     }
 }
 
-/// Where a run goes on: where it began, or shall begin; before its steps began another place can be named.
+/// Where a run goes on: where and how it was submitted to be carried out, which its approvals were for.
 fn workspace_of(args: &Args, run: &Run) -> Result<PathBuf, Exit> {
-    let began = run.workspace.as_ref().map(|started| PathBuf::from(&started.workspace));
-    match (&args.workspace, began) {
-        (Some(named), Some(began)) if std::fs::canonicalize(named).ok().as_ref() != Some(&began) => {
-            Err(journal::refuse(&format!(
-                "the run began in `{}`, and goes on there; leave --workspace away",
-                began.display()
-            )))
-        }
-        (_, Some(began)) => Ok(began),
-        (Some(named), None) => Ok(named.clone()),
-        (None, None) => Ok(PathBuf::from(&run.submitted.workspace)),
+    let place = run.place();
+    let root = PathBuf::from(&place.workspace);
+    if let Some(named) = &args.workspace
+        && std::fs::canonicalize(named).ok().as_ref() != Some(&root)
+    {
+        return Err(journal::refuse(&format!(
+            "the run was submitted to work in `{}`, and goes on there; leave --workspace away",
+            foreign(&place.workspace)
+        )));
+    }
+    match (place.confined, args.unconfined) {
+        (true, true) => Err(journal::refuse(
+            "the run was submitted to be confined, and goes on so; leave --unconfined away, or submit its plan again with it",
+        )),
+        (false, false) => Err(journal::refuse(
+            "the run was submitted with --unconfined; give it again, or submit its plan again without it",
+        )),
+        _ => Ok(root),
     }
 }
 
@@ -324,17 +342,8 @@ fn confinable(args: &Args, submission: &RunSubmission) -> Result<(), Exit> {
 
 /// Where steps work; what cku keeps lies beside the journal, and not in there.
 fn workspace(journal: &Journal, root: &Path) -> Result<Workspace, Exit> {
-    let refuse = |why: String| journal::refuse(&why);
     let mut backups = journal.path().as_os_str().to_owned();
     backups.push("-backups");
-    let workspace = Workspace::open(root, Path::new(&backups)).map_err(|e| refuse(e.to_string()))?;
-    let file = std::fs::canonicalize(journal.path()).map_err(|e| refuse(e.to_string()))?;
-    if file.starts_with(workspace.root()) {
-        return Err(refuse(format!(
-            "the journal `{}` lies inside the workspace `{}`, where steps could change it; name another workspace, or keep the journal elsewhere",
-            foreign(&journal.path().display().to_string()),
-            workspace.root().display()
-        )));
-    }
-    Ok(workspace)
+    let workspace = Workspace::open(root, Path::new(&backups)).and_then(|w| w.beside(journal.path()));
+    workspace.map_err(|e| journal::refuse(&e.to_string()))
 }

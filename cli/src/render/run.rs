@@ -295,6 +295,7 @@ fn failure(status: &StepStatus) -> Value {
         StepStatus::Failed(f)
         | StepStatus::Alerted(f)
         | StepStatus::GivenUp(f)
+        | StepStatus::UndoFailed(f)
         | StepStatus::NotUndone(f) => {
             json!(f)
         }

@@ -41,15 +41,16 @@ changed_files := (said | {file.path | some file in diff}) | {file.from | some fi
 	]
 }
 
-# Every command that the run ran or would run, on one line each. `with` is free JSON: its members
-# are looked at only where they have the type of a command.
+# Every command that the run ran or would run, on one line each; what undoes a step may run, too.
+# `with` and `undo` are free JSON: their members are looked at only where they have the type of a command.
 commands := {strings.replace_n({"\\\n": " ", "\n": " ", "\r": " "}, command) | some command in (said | lists) | texts} if {
 	said := {command | some command in input.submission.change.commands}
 	members := {"argv", "args", "cmd", "command", "commands", "run", "script", "shell"}
 	written := [value |
 		some step in input.submission.plan.steps
-		is_object(step.with)
-		some member, value in step.with
+		some part in ["with", "undo"]
+		is_object(step[part])
+		some member, value in step[part]
 		member in members
 	]
 	lists := {concat(" ", [argument | some argument in list; is_string(argument)]) |

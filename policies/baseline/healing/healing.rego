@@ -9,7 +9,7 @@ strategy := {
 	"delay_ms": delay,
 	"max_delay_ms": settings.max_delay_ms,
 	"max_attempts": most_attempts,
-	"reason": sprintf("%s, try %d of %d", [input.failure.class, input.step.attempt + 1, most_attempts]),
+	"reason": reason,
 } if {
 	may_be_tried_again
 	delay := object.get(settings.delay_ms, input.failure.class, 1000)
@@ -41,8 +41,10 @@ known if {
 
 most_attempts := settings.attempts[input.run.mode]
 
+# `attempt` counts the tries that were not interrupted.
 may_be_tried_again if {
 	known
+	input.failure.class != "interrupted"
 	input.step.attempt < most_attempts
 	input.budget.retries_left > 0
 	input.budget.circuit_open == false
@@ -50,10 +52,19 @@ may_be_tried_again if {
 	passes_by_itself
 }
 
-passes_by_itself if input.failure.class in settings.retried
+# cku went away while it ran, or was asked to end: nobody's fault, so no limit holds. It takes somebody
+# who resumes the run each time.
+may_be_tried_again if {
+	known
+	input.failure.class == "interrupted"
+	harmless_to_repeat
+}
 
-# cku went away while it ran: nobody heard how it ended.
-passes_by_itself if input.failure.class == "interrupted"
+reason := "it was interrupted" if {
+	input.failure.class == "interrupted"
+} else := sprintf("%s, try %d of %d", [input.failure.class, input.step.attempt + 1, most_attempts])
+
+passes_by_itself if input.failure.class in settings.retried
 
 passes_by_itself if {
 	input.step.on_failure == "retry"

@@ -68,6 +68,12 @@ test_arguments_that_are_no_texts_are_passed_over if {
 	data.cku.lib.commands == {"rm -rf /"} with input as odd
 }
 
+test_what_undoes_a_step_is_a_command if {
+	undone := {"submission": {"plan": {"steps": [{"with": {"argv": ["true"]}, "undo": {"argv": ["rm", "-rf", "/"]}}, {"undo": null}, {"with": {"argv": ["ls"]}, "undo": {"shell": "terraform destroy"}}]}}}
+	data.cku.lib.commands == {"true", "rm -rf /", "ls", "terraform destroy"} with input as undone
+	data.cku.change_scope.forbidden_commands == 2 with input as undone
+}
+
 test_costs_add_up_and_none_is_negative if {
 	data.cku.change_scope.cost == 300 with input as {"submission": {"plan": {"steps": [{"estimated_cost": 100}, {}, {"estimated_cost": 200}]}}}
 	data.cku.change_scope.cost == 0 with input as {"submission": {}}

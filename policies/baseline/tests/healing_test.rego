@@ -82,6 +82,16 @@ test_interrupted if {
 	}
 }
 
+test_interruptions_use_up_nothing if {
+	harmless := with_step(failed("dev", "interrupted"), {"idempotent": true, "attempt": 2})
+	answer(harmless) == "retry"
+	answer(with_step(harmless, {"attempt": 0})) == "retry"
+	answer(with_step(harmless, {"attempt": 99})) == "retry"
+	answer(object.union(harmless, {"budget": {"retries_left": 0}})) == "retry"
+	answer(object.union(harmless, {"budget": {"circuit_open": true}})) == "retry"
+	answer(with_step(failed("dev", "transient"), {"idempotent": true, "attempt": 2})) == "rollback"
+}
+
 test_what_nobody_knows_is_for_a_person if {
 	every class in ["timeout", "unknown", "resource"] {
 		answer(failed("prod", class)) == "alert"
