@@ -61,6 +61,177 @@ fn failures_are_tried_again_left_out_or_undone() {
     assert!(installation.is_intact());
 }
 
+/// The kinds of the entries about the steps of a run, without their version.
+fn kinds(installation: &Installation, run: &str) -> Vec<String> {
+    let kinds = installation.entries(run).into_iter().map(|(kind, _)| kind.trim_end_matches("/1").to_owned());
+    kinds.filter(|kind| kind.starts_with("step.") || kind.starts_with("healing.")).collect()
+}
+
+#[test]
+fn a_step_that_fails_while_others_are_rolled_back_is_undone_and_nobody_is_asked() {
+    let installation = Installation::local();
+    installation.plan(
+        "- {id: one, skill: command, with: {shell: 'touch one'}, undo: {argv: [rm, one]}, targets: ['service:acme/payments/api']}
+- {id: bad, skill: command, with: {shell: 'until test -e slow; do sleep 0.02; done; exit 9'}, effects: false, needs: [one]}
+- {id: slow, skill: command, with: {shell: 'touch slow; until test -e go; do sleep 0.02; done; exit 9'}, undo: {shell: 'echo $CKU_STEP_STATUS > told; rm slow'}, targets: ['service:acme/payments/api'], needs: [one]}
+",
+    );
+    let running = installation.start_run();
+    installation.wait_for("slow");
+    let run = installation.latest();
+    let healed = || kinds(&installation, &run).iter().filter(|kind| *kind == "healing.chosen").count();
+    while healed() == 0 {
+        std::thread::yield_now();
+    }
+    installation.environment.write("work/go", "");
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    let shown = installation.show(&run);
+    assert_eq!(shown["status"], "rolled_back", "{shown}");
+    let of_steps: Vec<_> = shown["steps"].as_array().unwrap().iter().map(|s| s["status"].clone()).collect();
+    assert_eq!(of_steps, ["undone", "failed", "undone"]);
+    assert_eq!((installation.work("one"), installation.work("slow")), (None, None));
+    assert_eq!(installation.work("told").as_deref(), Some("failed\n"));
+    assert_eq!(healed(), 1, "what failed beside it needs no answer");
+    assert!(installation.is_intact());
+}
+
+#[test]
+fn what_failed_and_may_have_had_an_effect_is_undone_or_named() {
+    let installation = Installation::local();
+    let target = "targets: ['service:acme/payments/api']";
+    installation.plan(&format!(
+        "- {{id: one, skill: command, with: {{shell: 'touch made; exit 9'}}, undo: {{argv: [rm, made]}}, {target}}}\n"
+    ));
+    assert_eq!(installation.run(&[]).code, 1);
+    let shown = installation.show(&installation.latest());
+    assert_eq!((&shown["status"], installation.work("made")), (&"rolled_back".into(), None), "{shown}");
+    installation
+        .plan(&format!("- {{id: one, skill: command, with: {{shell: 'touch made; exit 9'}}, {target}}}\n"));
+    assert_eq!(installation.run(&[]).code, 1);
+    let shown = installation.show(&installation.latest());
+    let cause = "step `one` failed: exit code 9; begun and not undone: `one`";
+    assert_eq!((&shown["status"], &shown["ended"]["cause"]), (&"failed".into(), &cause.into()));
+    // What never ran has no effect.
+    installation.plan(&format!(
+        "- {{id: one, skill: command, with: {{argv: [no-such-program]}}, undo: {{argv: [rm, none]}}, {target}}}\n"
+    ));
+    assert_eq!(installation.run(&[]).code, 1);
+    assert_eq!(installation.show(&installation.latest())["status"], "rolled_back");
+}
+
+#[test]
+fn what_can_be_undone_and_not_repeated_is_undone_before_it_is_tried_again() {
+    let installation = Installation::local();
+    installation.plan(
+        "- {id: one, skill: command, with: {shell: 'cat ledger >> seen; echo x >> ledger; sleep 100', timeout: 1s}, undo: {argv: [rm, ledger]}, targets: ['service:acme/payments/api']}\n",
+    );
+    assert_eq!(installation.run(&[]).code, 1);
+    let run = installation.latest();
+    assert_eq!(installation.show(&run)["status"], "rolled_back");
+    assert_eq!(
+        (installation.work("seen").as_deref(), installation.work("ledger")),
+        (Some(""), None),
+        "nothing of the first try was there when the second began"
+    );
+    let (tried, undone) =
+        (["step.started", "step.finished", "healing.chosen"], ["step.undo_started", "step.undone"]);
+    assert_eq!(kinds(&installation, &run), [&tried[..], &undone, &tried, &undone].concat());
+}
+
+#[test]
+fn an_undo_takes_the_rights_that_the_step_took() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let olga = installation.token("olga@acme.example", "acme", "user");
+    let role = |verb: &str| {
+        let of_olga = ["operator", "olga@acme.example", "--home", "acme", "--tenant", "acme/payments"];
+        let changed = installation.cku(&[&["role", verb][..], &of_olga, &["--token", &dana]].concat());
+        assert_eq!(changed.code, 0, "{}", changed.shown());
+    };
+    role("grant");
+    installation.plan(
+        "- {id: one, skill: file, with: {op: write, path: one, text: x}, targets: ['service:acme/payments/api']}
+- {id: two, skill: command, with: {shell: 'touch began; until test -e go; do sleep 0.02; done; exit 9'}, effects: false, needs: [one]}
+",
+    );
+    let arguments = installation.run_arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--token", &olga]).collect();
+    let running = installation.start(&arguments);
+    installation.wait_for("began");
+    role("revoke");
+    installation.environment.write("work/go", "");
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let told = "the undo of step `one` failed: `user:olga@acme.example` may not touch `service:acme/payments/api` (run:touch)";
+    assert!(said.contains(told), "{said}");
+    let run = installation.latest();
+    assert!(!kinds(&installation, &run).contains(&"step.undo_started".to_owned()));
+    assert_eq!(installation.work("one").as_deref(), Some("x"));
+}
+
+#[test]
+fn no_step_is_let_into_what_cku_keeps() {
+    let installation = Installation::local();
+    let folder = installation.environment.path().display().to_string();
+    for writable in ["/", &folder, &format!("{folder}/journal.db"), &format!("{folder}/journal.db-backups")] {
+        installation.plan(&format!(
+            "- {{id: one, skill: command, with: {{argv: ['true'], writable: ['{writable}']}}, effects: false}}\n"
+        ));
+        let ran = installation.run(&[]);
+        assert_eq!(ran.code, 1, "{}", ran.shown());
+        let told = format!("`writable` names `{writable}`, where cku keeps `{folder}/journal.db");
+        assert!(ran.stdout.contains(&told), "{}", ran.shown());
+    }
+}
+
+#[test]
+fn claims_and_backups_are_the_same_by_whatever_name_the_journal_is_reached() {
+    let installation = Installation::local();
+    installation.plan(
+        "- {id: one, skill: file, with: {op: write, path: one, text: x}, targets: ['service:acme/payments/api']}
+- {id: two, skill: command, with: {shell: 'touch began; until test -e go; do sleep 0.02; done; exit 9'}, effects: false, needs: [one]}
+",
+    );
+    let running = installation.start_run();
+    installation.wait_for("began");
+    let run = installation.latest();
+    std::os::unix::fs::symlink(installation.path("journal.db"), installation.path("link.db")).unwrap();
+    let by_link = ["run", "--resume", &run, "--journal", "link.db"];
+    let second = installation.cku(&by_link);
+    assert!(second.stderr.contains("is being carried out"), "{}", second.shown());
+    let mut running = running;
+    running.kill().unwrap();
+    running.wait().unwrap();
+    installation.environment.write("work/go", "");
+    let resumed = installation.cku(&by_link);
+    assert_eq!(installation.show(&run)["status"], "rolled_back", "{}", resumed.shown());
+    assert_eq!(installation.work("one"), None);
+    assert!(!installation.path("link.db-backups").exists() && !installation.path("link.db-claims").exists());
+}
+
+#[test]
+fn interruptions_use_up_no_tries() {
+    let installation = Installation::local();
+    installation.plan(
+        "- {id: one, skill: command, with: {shell: 'touch began; until test -e go; do sleep 0.02; done'}, effects: false}\n",
+    );
+    let mut running = installation.start_run();
+    for _ in 0..4 {
+        installation.wait_for("began");
+        running.kill().unwrap();
+        running.wait().unwrap();
+        std::fs::remove_file(installation.path("work/began")).unwrap();
+        running = installation.start(&["run", "--resume", &installation.latest()]);
+    }
+    installation.wait_for("began");
+    installation.environment.write("work/go", "");
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(installation.show(&installation.latest())["steps"][0]["attempts"], 5);
+}
+
 #[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
@@ -121,7 +292,7 @@ fn the_kill_switch_stops_what_is_under_way_and_what_comes() {
 fn nobody_else_carries_out_a_run_and_anybody_may_cancel_it() {
     let installation = Installation::local();
     installation
-        .plan("- {id: one, skill: command, with: {shell: 'touch began; sleep 1000'}, effects: false}\n");
+        .plan("- {id: one, skill: command, with: {shell: 'touch began; sleep 1000'}, targets: ['service:acme/payments/api']}\n");
     let running = installation.start_run();
     installation.wait_for("began");
     let run = installation.latest();
@@ -136,6 +307,13 @@ fn nobody_else_carries_out_a_run_and_anybody_may_cancel_it() {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     let shown = installation.show(&run);
     assert_eq!((&shown["status"], &shown["ended"]["cause"]), (&"cancelled".into(), &"not today".into()));
+    assert_eq!(shown["ended"]["outcome"], "failure", "what was begun counts");
+    // What ran is recorded, after the end.
+    let entries = installation.entries(&run);
+    let kinds: Vec<&str> = entries.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds[kinds.len() - 2..], ["run.ended/1", "step.finished/1"]);
+    assert_eq!(entries.last().unwrap().1["failure"]["class"], "interrupted");
+    assert_eq!(shown["steps"][0]["status"], "failed");
     assert!(installation.is_intact());
 }
 
@@ -154,9 +332,33 @@ fn what_is_asked_to_end_leaves_a_run_that_goes_on() {
     let run = installation.latest();
     assert!(said.contains(&format!("`cku run --resume {run}` goes on")), "{said}");
     installation.environment.write("work/go", "");
-    let resumed = installation.cku(&["run", "--resume", &run]);
+    let otherwise: String = [
+        installation.cku(&["run", "--resume", &run, "--unconfined"]),
+        installation.cku(&["run", "--resume", &run, "--workspace", "."]),
+    ]
+    .iter()
+    .map(|ran| stable(ran, &installation))
+    .collect();
+    insta::assert_snapshot!("resumed_otherwise", otherwise);
+    let resumed = installation.cku(&["run", "--resume", &run, "--workspace", "work"]);
     assert_eq!(resumed.code, 0, "{}", resumed.shown());
     assert_eq!(installation.show(&run)["steps"][0]["attempts"], 2);
+}
+
+#[test]
+fn a_run_that_waits_for_its_gates_goes_on_as_it_was_submitted() {
+    let installation = Installation::of_people();
+    installation.plan("- {id: one, skill: command, with: {argv: ['true']}, effects: false}\n");
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    for (given, then) in [(&["--unconfined"][..], &[][..]), (&[], &["--unconfined"])] {
+        let ran = installation.run(&[&["--mode", "staging", "--token", &ci], given].concat());
+        assert_eq!(ran.code, 4, "{}", ran.shown());
+        let run = installation.latest();
+        let resume = ["run", "--resume", &run, "--token", &ci];
+        assert_eq!(installation.entries(&run)[0].1["confined"], given.is_empty());
+        assert_eq!(installation.cku(&[&resume, then].concat()).code, 2);
+        assert_eq!(installation.cku(&[&resume, given].concat()).code, 4);
+    }
 }
 
 /// Numbers that look like chance and are the same each time (Marsaglia's xorshift).
@@ -217,7 +419,7 @@ fn fifty_kills_lose_nothing_and_do_nothing_twice() {
             }
         };
         // Killed when it has said so many lines: at another point of its course each time.
-        let lines = random.below(if open.is_some() { 24 } else { 40 });
+        let lines = random.below(40);
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         for _ in 0..lines {
             let Some(Ok(_)) = output.next() else { break };

@@ -7,9 +7,10 @@ use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{Authentication, DecisionInput, Submitter, Verdict, decide};
 use cku_journal::{Journal, Options};
 use cku_runs::{
-    Admin, Chains, Control, Floor, Genesis, KillSwitch, PlanFile, Projections, Request, found, gate,
-    kill_switch, load, submit,
+    Admin, Chains, Command, Control, Execution, Floor, Genesis, KillSwitch, Label, PlanFile, Projections,
+    Request, execute, found, gate, kill_switch, load, submit,
 };
+use cku_skills::{Cancel, Launcher, Workspace};
 
 const BUNDLE: [(&str, &str); 4] = [
     (
@@ -31,7 +32,7 @@ const BUNDLE: [(&str, &str); 4] = [
     ),
     (
         "access.cedarschema",
-        "entity Role in [Role];\nentity Tenant in [Tenant] { admins: Role };\nentity User in [Role] { name: String, tenant: Tenant };\nentity ServiceAccount in [Role] { name: String, tenant: Tenant };\nentity Agent in [Role] { name: String, tenant: Tenant };\nentity Run { tenant: Tenant, authors: Set<String> };\naction \"run:create\", \"execution:high_risk\" appliesTo { principal: [User, ServiceAccount, Agent], resource: [Run] };\naction \"killswitch:set\" appliesTo { principal: [User, ServiceAccount, Agent], resource: [Tenant] };",
+        "entity Role in [Role];\nentity Tenant in [Tenant] { admins: Role };\nentity User in [Role] { name: String, tenant: Tenant };\nentity ServiceAccount in [Role] { name: String, tenant: Tenant };\nentity Agent in [Role] { name: String, tenant: Tenant };\nentity Run { tenant: Tenant, authors: Set<String> };\naction \"run:create\", \"execution:high_risk\", \"healing:invoke\" appliesTo { principal: [User, ServiceAccount, Agent], resource: [Run] };\naction \"killswitch:set\" appliesTo { principal: [User, ServiceAccount, Agent], resource: [Tenant] };",
     ),
 ];
 
@@ -137,6 +138,56 @@ fn the_snapshot_knows_the_chain_the_skills_and_the_kill_switch() {
     cku_runs::set_kill_switch(&journal, &mut worker, &by, &"acme".parse().unwrap(), &set(false)).unwrap();
     assert!(kill_switch(&journal, &"acme/payments".parse().unwrap()).unwrap().is_none());
     journal.verify_all().unwrap();
+}
+
+#[test]
+fn what_turns_out_badly_later_was_carried_out_and_counts_once() {
+    let Place { _folder, journal, mut worker, by } = place();
+    let tenant: TenantPath = "acme/payments".parse().unwrap();
+    let set = KillSwitch { on: true, reason: "drill".to_owned() };
+    cku_runs::set_kill_switch(&journal, &mut worker, &by, &tenant, &set).unwrap();
+    let run = submit(&journal, request(&by, "run-1", "{size: 1}")).unwrap();
+    let rejected = gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().run;
+    assert_eq!(rejected.ended.unwrap().outcome, None, "nothing was begun");
+    let counted = || journal.rows(&tenant, "outcomes").unwrap();
+    assert_eq!(counted(), []);
+    for _ in 0..2 {
+        let label = Label { label: "incident".to_owned(), at: noon(), note: String::new() };
+        let label = Command::Label(label);
+        cku_runs::act(&journal, &mut worker, (&tenant, "run-1"), &by, &label, noon()).unwrap();
+        let expected = ("2026-11-20".to_owned(), serde_json::json!({"ended": 1, "failed": 1}));
+        assert_eq!(counted(), [expected]);
+    }
+}
+
+#[test]
+fn nobody_carries_out_a_run_elsewhere_or_otherwise_than_it_was_submitted() {
+    let Place { _folder, journal, mut worker, by } = place();
+    for name in ["work", "other"] {
+        std::fs::create_dir(_folder.path().join(name)).unwrap();
+    }
+    let open =
+        |name: &str| Workspace::open(&_folder.path().join(name), &_folder.path().join("backups")).unwrap();
+    let (work, other) = (open("work"), open("other"));
+    let request =
+        Request { workspace: work.root().display().to_string(), ..request(&by, "run-1", "{size: 1}") };
+    let run = submit(&journal, request).unwrap();
+    let run = gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().run;
+    for (workspace, unconfined) in [(&other, false), (&work, true)] {
+        let launcher = Launcher { program: "none".into(), arguments: Vec::new(), unconfined };
+        let execution = Execution {
+            journal: &journal,
+            workspace,
+            launcher: &launcher,
+            clock: &noon,
+            holder: "test",
+            stop: &Cancel::default(),
+            watch: &|_| {},
+        };
+        let told = execute(&execution, &mut worker, &run).unwrap_err().to_string();
+        assert!(told.ends_with("; go on with it as it was submitted"), "{told}");
+    }
+    assert_eq!(load(&journal, &run.tenant, "run-1").unwrap(), run, "nothing was recorded");
 }
 
 #[test]
