@@ -6,7 +6,8 @@
 //! standard input ends, which it does when cku asks for it or is gone.
 //!
 //! The command is confined with Landlock: it can write in the workspace, in a folder for temporary
-//! files and where the step says, and signal nobody outside.
+//! files and where the step says, and signal nobody outside. Landlock guards what files hold and where
+//! they are, and nothing else of them: permissions, owners, times and attributes can be changed elsewhere.
 
 use std::{
     ffi::OsString,

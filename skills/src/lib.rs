@@ -2,7 +2,7 @@
 //!
 //! A [`Skill`] checks its arguments before anything runs, carries them out, and takes its effect back.
 //! What it did, and of which kind a failure is, stands in its [`Report`]. `command` runs a program
-//! beside a supervisor, which lets it write nowhere but in the [`Workspace`] and leaves nothing of it
+//! beside a supervisor, which lets it write files nowhere but in the [`Workspace`] and leaves nothing of it
 //! behind; `file` writes, appends, moves and deletes, and keeps what was there for undo.
 //!
 //! ```
