@@ -65,7 +65,7 @@ impl Run {
         }
         let first = self.plan_steps().find(|s| matches!(self.status_of(&s.id), Some(StepStatus::ToUndo(_))));
         if let Some(step) = first {
-            return Next::Undo(step.id.clone());
+            return if running < SIDE_BY_SIDE { Next::Undo(step.id.clone()) } else { Next::Wait(None) };
         }
         if let Some((step, reason)) = self.unreachable() {
             return Next::Skip(step, reason);

@@ -196,7 +196,7 @@ impl Course {
                         e.step
                     );
                 }
-                assert!(self.running.len() < SIDE_BY_SIDE + 1);
+                assert!(self.running.len() < SIDE_BY_SIDE, "more than run side by side");
                 assert!(self.run.rolling_back.is_none() && self.run.aborted.is_none());
                 // What can be undone is never done twice: not at all, or under another key than before.
                 if step.reversible {
@@ -206,6 +206,7 @@ impl Course {
                 }
             }
             Event::UndoStarted(e) => {
+                assert!(self.running.len() < SIDE_BY_SIDE, "more than run side by side");
                 if self.run.rolling_back.is_some() {
                     assert!(self.running.is_empty(), "undone while others run");
                 }
@@ -406,11 +407,18 @@ proptest! {
             Ending::Cancelled => {}
             Ending::Rejected => prop_assert!(false, "no gate was asked"),
         }
+        let there_is = |step: &str| course.world.get(step).is_some_and(|keys| !keys.is_empty());
         // What is left is named, unless it is what was wanted, or somebody from elsewhere ended the run.
         let wanted = |step: &str| ending != Ending::Failed && run.steps[step].status == StepStatus::Succeeded;
         let from_elsewhere = ended.cause == "enough";
         for step in there.into_iter().filter(|step| !from_elsewhere && !wanted(step)) {
             prop_assert!(ended.cause.contains(&format!("`{step}`")), "{step} is left and not named: {}", ended.cause);
+        }
+        if ending == Ending::Failed {
+            for step in run.plan_steps().filter(|s| s.reversible && there_is(&s.id)) {
+                let status = &run.steps[&step.id].status;
+                prop_assert!(matches!(status, StepStatus::NotUndone(_)), "{} was not undone, and nobody said so: {status:?}", step.id);
+            }
         }
         prop_assert_eq!(is(|s| matches!(s, StepStatus::Running | StepStatus::Undoing(_))), 0, "all that ran was heard of");
         let begun = run.plan_steps().any(|s| s.effects && run.steps[&s.id].attempts > 0);
