@@ -37,7 +37,7 @@ pub struct Guard {
 pub struct Command {
     /// The entries, in order.
     pub drafts: Vec<Draft>,
-    /// The same key again gives the first entries.
+    /// The same key again, of the tenant of the first entry, gives the first entries.
     pub key: Option<String>,
     /// What must still be so.
     pub guard: Option<Guard>,

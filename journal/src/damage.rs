@@ -2,7 +2,7 @@
 
 use cku_base::TenantPath;
 
-use crate::journal::ReadError;
+use crate::{entry::Head, journal::ReadError};
 
 /// A chain that was recomputed and is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,12 @@ pub struct Verified {
     pub to: u64,
     /// The hash of that.
     pub hash: cku_base::Digest,
-    /// Entries whose body was erased; what they said cannot be verified, that they were there is.
-    pub erased: u64,
+}
+
+impl Verified {
+    pub(crate) fn at(tenant: &TenantPath, head: &Head) -> Self {
+        Self { tenant: tenant.clone(), to: head.seq, hash: head.hash }
+    }
 }
 
 /// Which kind of damage it is.
@@ -81,7 +85,9 @@ fn place(tenant: Option<&TenantPath>, seq: Option<u64>) -> String {
 
 fn advice(kind: DamageKind) -> &'static str {
     match kind {
-        DamageKind::Derived => "`cku journal rebuild` computes it anew from the entries, which are whole",
+        DamageKind::Derived => {
+            "find out who can write to it; `cku journal rebuild` computes it anew if all entries are whole"
+        }
         DamageKind::File => "restore the file from a copy, and keep this one to look at",
         _ => "restore the journal from a copy, and find out who can write to it",
     }

@@ -51,7 +51,7 @@ pub struct Body {
 pub struct Entry {
     /// What is chained.
     pub header: Header,
-    /// What it says; none once it was erased.
+    /// What it says; none where it is gone.
     pub body: Option<Body>,
     /// SHA-256 of a label and the digest of the canonical header.
     pub hash: Digest,
@@ -171,6 +171,23 @@ pub(crate) enum Misfit {
     Time,
     /// It is of another tenant.
     Tenant,
+    /// Its body is gone, and no entry says that it was erased.
+    Erased,
+}
+
+/// Whether an entry says what was hashed; `text` is its body as it is stored.
+///
+/// A body that is gone does not change the hashes: whether it may be is for the caller to say.
+pub(crate) fn hashed(entry: &Entry, text: Option<&[u8]>) -> Result<(), Misfit> {
+    if let (Some(body), Some(text)) = (&entry.body, text) {
+        if body_hash(&body.salt, text) != entry.header.body_hash {
+            return Err(Misfit::Body);
+        }
+    }
+    match entry.header.hash() {
+        Ok(hash) if hash == entry.hash => Ok(()),
+        _ => Err(Misfit::Header),
+    }
 }
 
 /// Whether an entry follows `head` in the chain of `tenant`; `text` is its body as it is stored.
@@ -181,15 +198,7 @@ pub(crate) fn check(
     head: &Head,
 ) -> Result<(), Misfit> {
     let Header { seq, time, prev, .. } = &entry.header;
-    if let (Some(body), Some(text)) = (&entry.body, text) {
-        if body_hash(&body.salt, text) != entry.header.body_hash {
-            return Err(Misfit::Body);
-        }
-    }
-    match entry.header.hash() {
-        Ok(hash) if hash == entry.hash => {}
-        _ => return Err(Misfit::Header),
-    }
+    hashed(entry, text)?;
     if entry.header.tenant != *tenant {
         return Err(Misfit::Tenant);
     }

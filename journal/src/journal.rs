@@ -11,10 +11,12 @@ use serde_json::Value;
 use crate::{
     claim::{self, Claim, ClaimError},
     command::{AppendError, Appended, Command, DOCUMENTS, Draft, KEY, content},
+    contents,
     damage::{Verified, VerifyError},
+    derived::{self, Confirmed},
     entry::{Entry, Head, Prepared, Salt},
     projection::{NoProjections, Projector},
-    schema::OpenError,
+    schema::{Making, OpenError},
     sqlite::{Sqlite, pack},
     store::{Ready, StorageError, Store},
     verify,
@@ -80,14 +82,40 @@ impl std::fmt::Debug for Journal {
 impl Journal {
     /// Makes a journal where there is no file yet.
     pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let store = Sqlite::create(path)?;
-        Self::over(store, path, options)
+        Self::create_with(path, options, |_| Ok(()))
     }
 
-    /// Opens a journal, and verifies the end of each chain.
+    /// Makes a journal with its first entries where there is no file yet.
+    ///
+    /// It is there with all of them or not at all, whenever this is broken off, and of several who make
+    /// it at once one does; the others are told that it [`OpenError::Exists`]. The journal that `first`
+    /// is given is not to be kept.
+    pub fn create_with<E: From<OpenError>>(
+        path: &Path,
+        options: Options,
+        first: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let making = Making::of(path)?;
+        let made = Self::over(Sqlite::create(&making)?, making.path(), options.clone())?;
+        first(&made)?;
+        // Whoever closes it last leaves all of it in one file.
+        drop(made);
+        making.publish(path)?;
+        Ok(Self::open(path, options)?)
+    }
+
+    /// Opens a journal; verifies the end of each chain, and the rows that say who may do what.
+    ///
+    /// What this costs grows with the tenants, and with the entries about roles, keys, switches and
+    /// bundles, not with the others: whole chains are for [`Journal::confirm`] and
+    /// [`Journal::verify_all`].
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let mut store = Sqlite::open(path)?;
-        verify::tails(&mut store).map_err(|error| match error {
+        let verified = verify::in_one_state(&mut store, |store| {
+            verify::tails(store)?;
+            derived::authority(store, options.projector.as_ref())
+        });
+        verified.map_err(|error| match error {
             VerifyError::Damaged(damage) => OpenError::Damaged(damage.to_string()),
             VerifyError::Read(error) => OpenError::Unusable(error.to_string()),
         })?;
@@ -193,14 +221,29 @@ impl Journal {
     ///
     /// What stands before `from` is taken as it is; from 1 on nothing is.
     pub fn verify(&self, tenant: &TenantPath, from: u64) -> Result<Verified, VerifyError> {
-        let result = self.reading(|store| Ok(verify::chain(store, tenant, from)));
-        result.map_err(VerifyError::Read)?
+        self.verifying(|store| verify::chain(store, tenant, from))
+    }
+
+    /// Recomputes a chain and all that is derived from it; from where it was confirmed before, if it was.
+    ///
+    /// The first time it reads the whole chain. Later it reads the entries since then, and all derived
+    /// rows; these are kept in memory meanwhile.
+    pub fn confirm(&self, tenant: &TenantPath, since: Option<Confirmed>) -> Result<Confirmed, VerifyError> {
+        let projector = self.shared.options.projector.clone();
+        self.verifying(|store| derived::confirm(store, projector.as_ref(), tenant, since))
     }
 
     /// Recomputes everything: the file, all chains, documents, keys, derived rows.
     pub fn verify_all(&self) -> Result<Vec<Verified>, VerifyError> {
         let projector = self.shared.options.projector.clone();
-        let result = self.reading(|store| Ok(verify::everything(store, projector.as_ref())));
+        self.verifying(|store| contents::everything(store, projector.as_ref()))
+    }
+
+    fn verifying<T>(
+        &self,
+        verify: impl FnOnce(&mut Sqlite) -> Result<T, VerifyError>,
+    ) -> Result<T, VerifyError> {
+        let result = self.reading(|store| Ok(verify::in_one_state(store, verify)));
         result.map_err(VerifyError::Read)?
     }
 
@@ -209,14 +252,13 @@ impl Journal {
         claim::claim(&self.shared.path, work, holder)
     }
 
-    /// Computes all derived rows anew from the entries.
-    pub fn rebuild(&self) -> Result<(), AppendError> {
-        if self.shared.writer.is_none() {
-            return Err(AppendError::ReadOnly);
-        }
-        let storage = |e: StorageError| AppendError::Storage(e.to_string());
-        let mut store = Sqlite::open(&self.shared.path).map_err(|e| AppendError::Storage(e.to_string()))?;
-        store.rebuild(self.shared.options.projector.as_ref()).map_err(storage)
+    /// Verifies all chains of the journal in a file, and computes anew what is derived from them.
+    ///
+    /// A journal whose entries are damaged is left as it is.
+    pub fn rebuild(path: &Path, options: &Options) -> Result<Vec<Verified>, VerifyError> {
+        let store = Sqlite::open(path);
+        let mut store = store.map_err(|e| ReadError(StorageError(e.to_string())))?;
+        derived::rebuild(&mut store, options.projector.as_ref())
     }
 
     /// How the writer is.

@@ -90,6 +90,23 @@ kinds! {
     RunLabelled = "run.labelled/1",
 }
 
+impl Kind {
+    /// Whether it says who may do what: genesis, roles, keys, sessions, switches, bundles.
+    pub fn is_authority(&self) -> bool {
+        matches!(
+            self,
+            Self::Genesis
+                | Self::RoleGranted
+                | Self::RoleRevoked
+                | Self::KeyTrusted
+                | Self::KeyRevoked
+                | Self::SessionRevoked
+                | Self::KillSwitchSet
+                | Self::BundleActivated
+        )
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

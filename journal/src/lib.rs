@@ -25,12 +25,13 @@
 
 mod claim;
 mod command;
+mod contents;
 mod damage;
+mod derived;
 mod entry;
 mod journal;
 mod kind;
 mod projection;
-mod rebuild;
 mod schema;
 mod sqlite;
 mod store;
@@ -40,6 +41,7 @@ mod writer;
 pub use claim::{Claim, ClaimError};
 pub use command::{AppendError, Appended, Command, Draft, Guard};
 pub use damage::{Damage, DamageKind, Verified, VerifyError};
+pub use derived::Confirmed;
 pub use entry::{Body, Entry, Head, Header, Salt};
 pub use journal::{Journal, Options, ReadError};
 pub use kind::Kind;

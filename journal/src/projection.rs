@@ -8,6 +8,13 @@ use crate::entry::Entry;
 pub trait Projector: Send + Sync {
     /// Puts what follows from one entry into the rows of its tenant.
     fn project(&self, entry: &Entry, rows: &mut dyn Rows) -> Result<(), ProjectError>;
+
+    /// Tables that say who may do what: they are derived anew, and compared, whenever a journal is opened.
+    ///
+    /// Their rows follow from entries about authority alone ([`crate::Kind::is_authority`]).
+    fn authority(&self) -> &[&str] {
+        &[]
+    }
 }
 
 /// The rows of a tenant: JSON values by table and key.

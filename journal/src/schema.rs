@@ -1,16 +1,17 @@
 //! The file: its tables, how it is made and opened, and what is refused.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Raised when a journal of before could not be read by this code.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 
 /// `cku1`: says that a database is a journal.
 const APPLICATION_ID: i32 = 0x636b_7531;
@@ -18,7 +19,16 @@ const APPLICATION_ID: i32 = 0x636b_7531;
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(10);
 
-pub(crate) const TABLES: &str = "
+/// The entries about authority, as a condition; [`crate::Kind::is_authority`] says the same.
+macro_rules! authority {
+    () => {
+        "kind IN ('genesis/1', 'role.granted/1', 'role.revoked/1', 'key.trusted/1', 'key.revoked/1', 'session.revoked/1', 'killswitch.set/1', 'bundle.activated/1')"
+    };
+}
+pub(crate) const AUTHORITY: &str = authority!();
+
+pub(crate) const TABLES: &str = concat!(
+    "
 CREATE TABLE tenants (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE entries (
   tenant INTEGER NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -27,14 +37,21 @@ CREATE TABLE entries (
   PRIMARY KEY (tenant, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX streams ON entries (tenant, subject, seq);
+CREATE INDEX authority ON entries (tenant, seq) WHERE ",
+    authority!(),
+    ";
 CREATE TABLE heads (tenant INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, time INTEGER NOT NULL) STRICT;
 CREATE TABLE blobs (tenant INTEGER NOT NULL, digest BLOB NOT NULL, bytes BLOB NOT NULL, UNIQUE (tenant, digest)) STRICT;
-CREATE TABLE keys (key TEXT PRIMARY KEY, content BLOB NOT NULL, entries TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE keys (
+  tenant INTEGER NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL, entries TEXT NOT NULL,
+  PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE projections (
   tenant INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (tenant, name, key)
 ) STRICT, WITHOUT ROWID;
-";
+"
+);
 
 /// Why a journal cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,34 +81,82 @@ pub enum OpenError {
     Damaged(String),
 }
 
-/// Makes an empty journal that only its owner can read.
-pub(crate) fn create(path: &Path) -> Result<Connection, OpenError> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(OpenError::Exists),
-        Err(error) => return Err(OpenError::Unusable(format!("it cannot be made: {error}"))),
-    }
-    let made = connect(path).and_then(|connection| {
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        connection
-            .execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {FORMAT}; COMMIT"))?;
-        Ok(connection)
-    });
-    made.map_err(|error| {
-        // Nobody else can know the file yet: it was made here.
-        let _ = fs::remove_file(path);
-        unusable(&error)
-    })
+/// A journal in the making, under a name of its own, which is gone with this.
+///
+/// Nobody ever finds half a journal: it gets its name when all of it is on the disk.
+#[derive(Debug)]
+pub(crate) struct Making {
+    temporary: PathBuf,
 }
 
-/// Opens a journal to write.
+impl Making {
+    /// Begins to make the journal at `path`, beside it.
+    pub(crate) fn of(path: &Path) -> Result<Self, OpenError> {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(OpenError::Exists);
+        }
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| OpenError::Unusable(format!("no random bytes: {e}")))?;
+        let name = format!(".new-{:016x}", u64::from_be_bytes(random));
+        Ok(Self { temporary: with_suffix(path, &name) })
+    }
+
+    /// Where it is made.
+    pub(crate) fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Makes its empty tables; only its owner can read them.
+    pub(crate) fn create(&self) -> Result<Connection, OpenError> {
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.temporary);
+        made.map_err(|error| OpenError::Unusable(format!("it cannot be made: {error}")))?;
+        let connection = connect(&self.temporary)?;
+        settle(&connection)?;
+        let tables = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {FORMAT}; COMMIT");
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .and_then(|()| connection.execute_batch(&tables))
+            .map_err(|e| unusable(&e))?;
+        Ok(connection)
+    }
+
+    /// Gives it its name, once everybody has closed it; it is there after a crash from then on.
+    pub(crate) fn publish(self, path: &Path) -> Result<(), OpenError> {
+        if with_suffix(&self.temporary, "-wal").exists() {
+            return Err(OpenError::Unusable("it is still written to where it was made".to_owned()));
+        }
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => OpenError::Exists,
+            _ => OpenError::Unusable(format!(
+                "it cannot be given its name: {error}; keep it on a disk that has hard links"
+            )),
+        };
+        File::open(&self.temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+        // A link, since a rename would put it in the place of one that somebody else made meanwhile.
+        fs::hard_link(&self.temporary, path).map_err(failed)?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            // What is not there need not be taken away.
+            let _ = fs::remove_file(with_suffix(&self.temporary, suffix));
+        }
+    }
+}
+
+/// Opens a journal to write; what is none is left as it is, to the byte.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     if !path.exists() {
         return Err(OpenError::Missing);
     }
-    let connection = connect(path).map_err(|e| unusable(&e))?;
+    check_header(path)?;
+    let connection = connect(path)?;
     check(&connection)?;
+    settle(&connection)?;
     Ok(connection)
 }
 
@@ -134,29 +199,74 @@ fn escaped(byte: u8) -> String {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| unusable(&e))?;
+    connection.busy_timeout(BUSY).map_err(|e| unusable(&e))?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    // Each commit is on the disk before it is answered.
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
+}
+
+/// Makes each commit be on the disk before it is answered, and sees that it is so.
+fn settle(connection: &Connection) -> Result<(), OpenError> {
+    let set = || {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)
+    };
+    set().map_err(|e| unusable(&e))?;
+    durable(connection)
+}
+
+/// SQLite's number of `synchronous = FULL`.
+const FULL: i64 = 2;
+
+/// Refuses a connection whose commits may be lost: a pragma that cannot be followed is no error.
+fn durable(connection: &Connection) -> Result<(), OpenError> {
+    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+    let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+    let (mode, synchronous) = (mode.map_err(|e| unusable(&e))?, synchronous.map_err(|e| unusable(&e))?);
+    if mode == "wal" && synchronous == FULL {
+        return Ok(());
+    }
+    Err(OpenError::Unusable(format!(
+        "what is written to it could be lost (journal_mode {mode}, synchronous {synchronous}); keep it on a local disk"
+    )))
+}
+
+/// Refuses what is no journal by its first bytes, before anything that could change it.
+fn check_header(path: &Path) -> Result<(), OpenError> {
+    // https://www.sqlite.org/fileformat.html#the_database_header
+    let mut header = [0; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(OpenError::NotAJournal),
+        Err(error) => return Err(OpenError::Unusable(format!("it cannot be read: {error}"))),
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, i32::from_be_bytes)
+    };
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::NotAJournal);
+    }
+    of_this_format(number(68), number(60))
 }
 
 /// Refuses what is no journal, or one of another format.
 fn check(connection: &Connection) -> Result<(), OpenError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let application = number("application_id").map_err(|e| unusable(&e))?;
-    if application != APPLICATION_ID {
-        return Err(OpenError::NotAJournal);
-    }
-    match number("user_version").map_err(|e| unusable(&e))? {
-        FORMAT => Ok(()),
-        found => Err(OpenError::OtherFormat { found }),
+    of_this_format(application, number("user_version").map_err(|e| unusable(&e))?)
+}
+
+fn of_this_format(application: i32, format: i32) -> Result<(), OpenError> {
+    match (application, format) {
+        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found) => Err(OpenError::OtherFormat { found }),
+        _ => Err(OpenError::NotAJournal),
     }
 }
 
@@ -191,4 +301,33 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    #[test]
+    fn the_index_of_authority_has_the_kinds_of_authority() {
+        let listed = Kind::KNOWN.iter().filter(|kind| AUTHORITY.contains(&format!("'{kind}'")));
+        assert!(listed.eq(Kind::KNOWN.iter().filter(|kind| kind.is_authority())));
+        assert_eq!(AUTHORITY.matches('/').count(), Kind::KNOWN.iter().filter(|k| k.is_authority()).count());
+    }
+
+    #[test]
+    fn a_connection_whose_commits_may_be_lost_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let making = Making::of(&path).unwrap();
+        drop(making.create().unwrap());
+        making.publish(&path).unwrap();
+        let connection = open(&path).unwrap();
+        assert_eq!(durable(&connection), Ok(()));
+        connection.pragma_update(None, "synchronous", "normal").unwrap();
+        assert!(durable(&connection).unwrap_err().to_string().contains("synchronous 1"));
+        // In memory there is no write-ahead log, and asking for one is no error.
+        let memory = Connection::open_in_memory().unwrap();
+        assert!(settle(&memory).unwrap_err().to_string().contains("journal_mode memory"));
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     command::{AppendError, Appended},
     entry::{Body, Entry, Head, Header, Prepared},
     projection::{ProjectError, Projector, Rows},
-    schema::{self, OpenError, words},
+    schema::{self, Making, OpenError, words},
     store::{Ready, StorageError, Store},
 };
 
@@ -46,8 +46,8 @@ impl From<StorageError> for Stop {
 }
 
 impl Sqlite {
-    pub(crate) fn create(path: &Path) -> Result<Self, OpenError> {
-        schema::create(path).map(Self::over)
+    pub(crate) fn create(making: &Making) -> Result<Self, OpenError> {
+        making.create().map(Self::over)
     }
 
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
@@ -75,13 +75,20 @@ impl Sqlite {
         Ok(id)
     }
 
-    fn tenant_or_new(&mut self, tenant: &TenantPath) -> Result<i64, StorageError> {
+    /// The number of a tenant and the end of its chain, inside a transaction; a new tenant gets a number.
+    fn place_of(&mut self, tenant: &TenantPath) -> Result<(i64, Head), StorageError> {
         if let Some(id) = self.tenant(tenant)? {
-            return Ok(id);
+            // A tenant gets its number with its first entry: one without entries has lost them.
+            let lost = || {
+                StorageError(format!(
+                    "the chain of {tenant} has lost its entries; `cku journal verify` says more"
+                ))
+            };
+            return Ok((id, self.head_of(id)?.ok_or_else(lost)?));
         }
         self.connection.execute("INSERT INTO tenants (path) VALUES (?1)", [tenant.as_str()])?;
         // Not remembered: the transaction may be taken back.
-        Ok(self.connection.last_insert_rowid())
+        Ok((self.connection.last_insert_rowid(), Head::empty(tenant)))
     }
 
     fn entries(
@@ -100,20 +107,19 @@ impl Sqlite {
         Ok(entries)
     }
 
-    /// The head of a chain inside a transaction.
-    fn head_of(&self, tenant: &TenantPath, id: i64) -> Result<Head, StorageError> {
+    /// The end of a chain.
+    fn head_of(&self, id: i64) -> Result<Option<Head>, StorageError> {
         let mut find =
             self.connection.prepare_cached("SELECT seq, hash, time FROM heads WHERE tenant = ?1")?;
         let mut rows = find.query([id])?;
-        match rows.next()? {
-            Some(row) => head(row),
-            None => Ok(Head::empty(tenant)),
-        }
+        let head = rows.next()?.map(head).transpose()?;
+        Ok(head.filter(|head| head.seq > 0))
     }
 
     fn write(&mut self, ready: &Ready, projector: &dyn Projector, now: Timestamp) -> Result<Appended, Stop> {
-        if let Some((key, content)) = &ready.key {
-            if let Some(first) = self.first_of(key, content)? {
+        let first_tenant = ready.drafts.first().map(|draft| &draft.tenant);
+        if let (Some((key, content)), Some(tenant)) = (&ready.key, first_tenant) {
+            if let Some(first) = self.first_of(tenant, key, content)? {
                 return Ok(Appended { entries: first, repeated: true });
             }
         }
@@ -127,15 +133,9 @@ impl Sqlite {
                 return Err(Stop::Refused(AppendError::Conflict { subject, expected, last }));
             }
         }
-        for (tenant, digest, bytes) in &ready.blobs {
-            let id = self.tenant_or_new(tenant)?;
-            let sql = "INSERT INTO blobs (tenant, digest, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            self.connection.prepare_cached(sql)?.execute(params![id, digest.as_bytes(), bytes])?;
-        }
         let mut entries = Vec::with_capacity(ready.drafts.len());
         for draft in &ready.drafts {
-            let id = self.tenant_or_new(&draft.tenant)?;
-            let head = self.head_of(&draft.tenant, id)?;
+            let (id, head) = self.place_of(&draft.tenant)?;
             let sealed = draft.seal(&head, now);
             let entry = sealed.map_err(|e| Stop::Refused(AppendError::Unfit(e.to_string())))?;
             self.insert(id, draft, &entry)?;
@@ -146,12 +146,19 @@ impl Sqlite {
             })?;
             entries.push(entry);
         }
-        if let Some((key, content)) = &ready.key {
+        // Each of these tenants has an entry by now, which names the document.
+        for (tenant, digest, bytes) in &ready.blobs {
+            let (id, _) = self.place_of(tenant)?;
+            let sql = "INSERT INTO blobs (tenant, digest, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            self.connection.prepare_cached(sql)?.execute(params![id, digest.as_bytes(), bytes])?;
+        }
+        if let (Some((key, content)), Some(tenant)) = (&ready.key, first_tenant) {
+            let (id, _) = self.place_of(tenant)?;
             let places: Vec<_> = entries.iter().map(|e| (e.header.tenant.as_str(), e.header.seq)).collect();
             let places = serde_json::to_string(&places)
                 .map_err(|e| Stop::Refused(AppendError::Unfit(e.to_string())))?;
-            let sql = "INSERT INTO keys (key, content, entries) VALUES (?1, ?2, ?3)";
-            self.connection.prepare_cached(sql)?.execute(params![key, content.as_bytes(), places])?;
+            let sql = "INSERT INTO keys (tenant, key, content, entries) VALUES (?1, ?2, ?3, ?4)";
+            self.connection.prepare_cached(sql)?.execute(params![id, key, content.as_bytes(), places])?;
         }
         Ok(Appended { entries, repeated: false })
     }
@@ -180,11 +187,18 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The entries that a key stands for; another content under the same key is refused.
-    fn first_of(&mut self, key: &str, content: &Digest) -> Result<Option<Vec<Entry>>, Stop> {
-        let mut find = self.connection.prepare_cached("SELECT content, entries FROM keys WHERE key = ?1")?;
+    /// The entries that a key of a tenant stands for; another content under the same key is refused.
+    fn first_of(
+        &mut self,
+        tenant: &TenantPath,
+        key: &str,
+        content: &Digest,
+    ) -> Result<Option<Vec<Entry>>, Stop> {
+        let Some(id) = self.tenant(tenant)? else { return Ok(None) };
+        let sql = "SELECT content, entries FROM keys WHERE tenant = ?1 AND key = ?2";
+        let mut find = self.connection.prepare_cached(sql)?;
         let found = find
-            .query_row([key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))
+            .query_row(params![id, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))
             .optional()?;
         drop(find);
         let Some((known, places)) = found else { return Ok(None) };
@@ -253,7 +267,7 @@ impl Store for Sqlite {
 
     fn head(&mut self, tenant: &TenantPath) -> Result<Option<Head>, StorageError> {
         let Some(id) = self.tenant(tenant)? else { return Ok(None) };
-        Ok(Some(self.head_of(tenant, id)?).filter(|h| h.seq > 0))
+        self.head_of(id)
     }
 
     fn tenants(&mut self) -> Result<Vec<TenantPath>, StorageError> {

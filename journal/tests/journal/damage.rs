@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use cku_journal::{Journal, VerifyError};
+use cku_journal::{Journal, Kind, VerifyError};
 use proptest::prelude::*;
 use rusqlite::Connection;
+use serde_json::json;
 
-use crate::support::{filled, options};
+use crate::support::{command, draft, filled, options, tenant};
 
 /// A journal at rest: everything in one file.
 fn at_rest(folder: &Path) -> PathBuf {
@@ -44,7 +45,7 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
         ),
         ("heads", "tenant || ' ' || seq || hex(hash) || time"),
         ("blobs", "tenant || hex(digest) || hex(bytes)"),
-        ("keys", "key || hex(content) || entries"),
+        ("keys", "tenant || key || hex(content) || entries"),
         ("projections", "tenant || name || ' ' || key || ' ' || value"),
     ] {
         let mut select = connection.prepare(&format!("SELECT {columns} FROM {table} NOT INDEXED"))?;
@@ -59,13 +60,21 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 }
 
 /// Damages that a hand with SQL can do, and what they are called.
-const BY_HAND: [(&str, &str); 28] = [
+const BY_HAND: [(&str, &str); 38] = [
     (
         "changed body",
         "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"n\":7,', '\"n\":8,') AS BLOB) WHERE CAST(body AS TEXT) LIKE '%\"n\":7,%'",
     ),
     ("changed body and salt erased", "UPDATE entries SET salt = NULL WHERE tenant = 1 AND seq = 4"),
     ("changed salt", "UPDATE entries SET salt = randomblob(32) WHERE tenant = 2 AND seq = 9"),
+    (
+        "body erased",
+        "UPDATE entries SET salt = NULL, body = NULL, subject = NULL WHERE tenant = 2 AND seq = 9",
+    ),
+    (
+        "body of a key erased",
+        "UPDATE entries SET salt = NULL, body = NULL, subject = NULL WHERE tenant = 2 AND seq = 3",
+    ),
     ("changed time", "UPDATE entries SET time = time + 1 WHERE tenant = 2 AND seq = 9"),
     ("changed kind", "UPDATE entries SET kind = 'run.ended/1' WHERE tenant = 2 AND seq = 9"),
     ("changed stream", "UPDATE entries SET subject = 'run:9' WHERE tenant = 2 AND seq = 9"),
@@ -75,6 +84,15 @@ const BY_HAND: [(&str, &str); 28] = [
     ("truncated in the middle", "DELETE FROM entries WHERE tenant = 2 AND seq BETWEEN 9 AND 30"),
     ("truncated at the end", "DELETE FROM entries WHERE tenant = 2 AND seq > 38"),
     ("truncated to nothing", "DELETE FROM entries WHERE tenant = 2; DELETE FROM heads WHERE tenant = 2"),
+    (
+        "truncated to nothing, and its head to none",
+        "DELETE FROM entries WHERE tenant = 2; UPDATE heads SET seq = 0 WHERE tenant = 2",
+    ),
+    ("no head", "DELETE FROM heads WHERE tenant = 2"),
+    (
+        "header changed, and what comes after it unreadable",
+        "UPDATE entries SET time = time + 1 WHERE tenant = 2 AND seq = 9; UPDATE entries SET salt = NULL WHERE tenant = 2 AND seq = 12",
+    ),
     ("head moved back", "UPDATE heads SET seq = 3 WHERE tenant = 2"),
     (
         "dropped and moved up",
@@ -101,7 +119,15 @@ const BY_HAND: [(&str, &str); 28] = [
     ("key dropped", "DELETE FROM keys WHERE key = 'key-4'"),
     ("key renamed", "UPDATE keys SET key = 'key-5' WHERE key = 'key-4'"),
     ("key changed", "UPDATE keys SET entries = '[[\"globex\",1]]' WHERE key = 'key-4'"),
+    ("key of another tenant", "UPDATE keys SET tenant = 3 - tenant WHERE key = 'key-4'"),
     ("row changed", "UPDATE projections SET value = '99' WHERE key = 'run:1' AND tenant = 1"),
+    ("row no JSON", "UPDATE projections SET value = '9,' WHERE key = 'run:1' AND tenant = 1"),
+    ("row dropped", "DELETE FROM projections WHERE key = 'run:1' AND tenant = 1"),
+    ("row added at the end", "INSERT INTO projections VALUES (2, 'more', 'a', '1')"),
+    (
+        "row and body changed",
+        "UPDATE projections SET value = '99' WHERE tenant = 1; UPDATE entries SET salt = randomblob(32) WHERE tenant = 2 AND seq = 9",
+    ),
     ("table added", "CREATE TABLE more (x)"),
 ];
 
@@ -122,6 +148,102 @@ fn what_a_hand_did_is_named_with_its_place() {
         }
     }
     insta::assert_snapshot!(told);
+}
+
+/// A journal at rest of which something about authority was written: a role, and a key.
+fn with_authority(folder: &Path) -> PathBuf {
+    let path = folder.join("journal.db");
+    let journal = filled(&path, 60);
+    for (kind, subject, row) in [(Kind::RoleGranted, "role:a", "a"), (Kind::KeyTrusted, "keys", "k")] {
+        let mut draft = draft("globex", subject, json!(1));
+        draft.kind = kind;
+        draft.body.insert("row".to_owned(), json!(row));
+        journal.append(command(vec![draft])).unwrap();
+    }
+    for n in 0..30 {
+        journal.append(command(vec![draft("globex", "run:1", json!(n))])).unwrap();
+    }
+    path
+}
+
+#[test]
+fn what_says_who_may_do_what_is_verified_when_a_journal_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_authority(folder.path());
+    drop(Journal::open(&path, options()).unwrap());
+    let copy = folder.path().join("copy.db");
+    let mut told = String::new();
+    for (name, sql) in [
+        ("row added", "INSERT INTO projections VALUES (1, 'authority', 'mallory', 'true')"),
+        ("row added to another tenant", "INSERT INTO projections VALUES (2, 'authority', 'mallory', 'true')"),
+        ("row dropped", "DELETE FROM projections WHERE name = 'authority' AND key = 'k'"),
+        ("row changed", "UPDATE projections SET value = 'false' WHERE name = 'authority' AND key = 'k'"),
+        ("body erased", "UPDATE entries SET salt = NULL, body = NULL WHERE kind = 'key.trusted/1'"),
+        (
+            "body changed",
+            "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"k\"', '\"m\"') AS BLOB) WHERE kind = 'key.trusted/1'",
+        ),
+        (
+            "chain truncated to nothing",
+            "DELETE FROM entries WHERE tenant = 2; DELETE FROM heads WHERE tenant = 2",
+        ),
+    ] {
+        std::fs::copy(&path, &copy).unwrap();
+        Connection::open(&copy).unwrap().execute_batch(sql).unwrap();
+        let error = Journal::open(&copy, options()).unwrap_err();
+        told.push_str(&format!("{name}\n    {error}\n"));
+        let _ = std::fs::remove_file(folder.path().join("copy.db-wal"));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_chain_is_confirmed_with_what_is_derived_from_it_and_later_from_there_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = filled(&path, 60);
+    let acme = tenant("acme/payments");
+    let first = journal.confirm(&acme, None).unwrap();
+    assert_eq!(first.verified().to, 40);
+    journal.append(command(vec![draft("acme/payments", "run:1", json!("more"))])).unwrap();
+    let hand = Connection::open(&path).unwrap();
+    // What stands before is taken as it was, and what follows from it with it.
+    hand.execute_batch("UPDATE entries SET time = time + 1 WHERE tenant = 2 AND seq = 9").unwrap();
+    let then = journal.confirm(&acme, Some(first.clone())).unwrap();
+    assert_eq!(then.verified().to, 41);
+    assert!(journal.confirm(&acme, None).is_err());
+    hand.execute_batch("UPDATE projections SET value = '1' WHERE tenant = 2 AND key = 'run:1'").unwrap();
+    let error = journal.confirm(&acme, Some(then.clone())).unwrap_err();
+    assert!(error.to_string().starts_with("derived in acme/payments: `run:1` of `counts`"), "{error}");
+    assert_eq!(journal.confirm(&tenant("none"), None).unwrap().verified().to, 0);
+    hand.execute_batch("DELETE FROM entries WHERE tenant = 2; DELETE FROM heads WHERE tenant = 2").unwrap();
+    let error = journal.confirm(&acme, Some(then)).unwrap_err();
+    assert!(error.to_string().starts_with("truncated in acme/payments"), "{error}");
+    assert!(journal.verify(&acme, 1).unwrap_err().to_string().starts_with("truncated in acme/payments"));
+    // Nor does it begin at 1 again.
+    let error = journal.append(command(vec![draft("acme/payments", "run:1", json!(1))])).unwrap_err();
+    assert!(error.to_string().contains("has lost its entries"), "{error}");
+}
+
+#[test]
+fn what_is_derived_is_computed_anew_from_whole_entries_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = with_authority(folder.path());
+    let hand = Connection::open(&path).unwrap();
+    hand.execute_batch("UPDATE projections SET value = '\"forged\"'").unwrap();
+    assert!(Journal::open(&path, options()).is_err());
+    Journal::rebuild(&path, &options()).unwrap();
+    Journal::open(&path, options()).unwrap().verify_all().unwrap();
+    hand.execute_batch(
+        "UPDATE projections SET value = '\"forged\"'; UPDATE entries SET salt = NULL, body = NULL, subject = NULL WHERE tenant = 2 AND seq = 9",
+    )
+    .unwrap();
+    let error = Journal::rebuild(&path, &options()).unwrap_err();
+    assert!(error.to_string().starts_with("changed at entry 9 of acme/payments"), "{error}");
+    let kept: i64 = hand
+        .query_row("SELECT count(*) FROM projections WHERE value = '\"forged\"'", [], |row| row.get(0))
+        .unwrap();
+    assert!(kept > 0, "nothing was written");
 }
 
 #[test]
@@ -145,6 +267,11 @@ fn forged_entries_that_are_whole_are_named() {
         "DELETE FROM entries WHERE tenant = 2 AND seq > 30; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq > 30",
     );
     assert!(forked.starts_with("forked at entry 31 of acme/payments"), "{forked}");
+    // What cannot be read around the first damage does not hide it.
+    let forked = said(
+        "DELETE FROM entries WHERE tenant = 2 AND seq > 30; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq > 30; UPDATE entries SET salt = NULL WHERE tenant = 2 AND seq = 33",
+    );
+    assert!(forked.starts_with("changed at entry 31 of acme/payments"), "{forked}");
     let inserted = said(
         "UPDATE entries SET seq = seq + 1000 WHERE tenant = 2 AND seq >= 31; UPDATE entries SET seq = seq - 999 WHERE tenant = 2 AND seq > 1000; INSERT INTO entries SELECT * FROM other.entries WHERE tenant = 2 AND seq = 31",
     );

@@ -158,10 +158,98 @@ fn what_is_no_journal_is_told_so() {
     other.execute_batch("CREATE TABLE t (x)").unwrap();
     drop(place.create());
     let later = rusqlite::Connection::open(place.path()).unwrap();
-    later.pragma_update(None, "user_version", 2).unwrap();
+    later.pragma_update(None, "user_version", 9).unwrap();
     drop((later, other));
     insta::assert_snapshot!([told("none"), told("text"), told("other"), told("journal.db")].join("\n"));
     assert_eq!(Journal::create(&place.path(), options()).unwrap_err(), OpenError::Exists);
+}
+
+#[test]
+fn a_file_that_is_no_journal_stays_as_it_is_to_the_byte() {
+    let place = Place::new();
+    let foreign = place.folder.path().join("foreign.db");
+    rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let before = std::fs::read(&foreign).unwrap();
+    assert_eq!(Journal::open(&foreign, options()).unwrap_err(), OpenError::NotAJournal);
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+    for empty in [&b""[..], b"SQLite format 3\0"] {
+        std::fs::write(&foreign, empty).unwrap();
+        assert_eq!(Journal::open(&foreign, options()).unwrap_err(), OpenError::NotAJournal);
+        assert_eq!(std::fs::read(&foreign).unwrap(), empty);
+    }
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1, "nothing was put beside it");
+}
+
+#[test]
+fn a_journal_is_there_with_its_first_entries_or_not_at_all() {
+    let place = Place::new();
+    let refused = Journal::create_with(&place.path(), options(), |journal| {
+        journal.append(command(vec![draft("acme", "a", json!(1))])).unwrap();
+        assert!(!place.path().exists(), "nobody finds half of it");
+        Err(OpenError::Unusable("broken off".to_owned()))
+    });
+    assert_eq!(refused.unwrap_err().to_string(), "broken off");
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing is left behind");
+    let made = Journal::create_with(&place.path(), options(), |journal| {
+        journal.append(command(vec![draft("acme", "a", json!(1))])).unwrap();
+        Ok::<(), OpenError>(())
+    });
+    assert_eq!(made.unwrap().head(&tenant("acme")).unwrap().unwrap().seq, 1);
+}
+
+#[test]
+fn of_many_who_make_a_journal_at_once_one_does() {
+    let place = Place::new();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (path, made) = (place.path(), &made);
+            scope.spawn(move || {
+                let first = |journal: &Journal| {
+                    journal.append(command(vec![draft("acme", "a", json!(n))])).unwrap();
+                    Ok::<(), OpenError>(())
+                };
+                match Journal::create_with(&path, options(), first) {
+                    Ok(_) => drop(made.fetch_add(1, std::sync::atomic::Ordering::SeqCst)),
+                    Err(error) => assert_eq!(error, OpenError::Exists),
+                }
+                assert_eq!(Journal::open(&path, options()).unwrap().verify_all().unwrap()[0].to, 1);
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), 1);
+}
+
+#[test]
+#[ignore = "the other process of `each_answer_waits_for_the_disk`"]
+fn appends_ten_times() {
+    let Some(path) = std::env::var_os("CKU_TEST_JOURNAL") else { return };
+    let journal = Journal::open(std::path::Path::new(&path), options()).unwrap();
+    for n in 0..10 {
+        journal.append(command(vec![draft("acme", "a", json!(n))])).unwrap();
+    }
+}
+
+#[test]
+fn each_answer_waits_for_the_disk() {
+    let place = Place::new();
+    drop(place.create());
+    let calls = place.folder.path().join("calls");
+    let traced = Process::new("strace")
+        .args(["-f", "-e", "trace=fsync,fdatasync", "-o"])
+        .arg(&calls)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "faults::appends_ten_times"])
+        .env("CKU_TEST_JOURNAL", place.path())
+        .output();
+    let Some(_) = traced.ok().filter(|o| o.status.success()) else {
+        eprintln!("skipped: no strace, or it may not trace");
+        return;
+    };
+    assert_eq!(place.open().head(&tenant("acme")).unwrap().unwrap().seq, 10);
+    let calls = std::fs::read_to_string(calls).unwrap();
+    let synced = calls.lines().filter(|l| l.contains("sync(") && l.ends_with("= 0")).count();
+    assert!(synced >= 10, "ten answers, one after another, and {synced} times to the disk:\n{calls}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use cku_journal::{AppendError, Command, Guard, Journal};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::support::{Place, command, draft, tenant};
+use crate::support::{Place, command, draft, options, tenant};
 
 const TENANTS: [&str; 3] = ["acme", "acme/payments", "globex"];
 const SUBJECTS: [&str; 3] = ["a", "b", "c"];
@@ -39,7 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     chains: BTreeMap<&'static str, Vec<(&'static str, u8)>>,
-    keys: BTreeMap<u8, (Vec<(usize, usize, u8)>, Vec<(String, u64)>)>,
+    /// By the tenant of the first entry, and the key.
+    keys: BTreeMap<(usize, u8), (Vec<(usize, usize, u8)>, Vec<(String, u64)>)>,
 }
 
 impl Model {
@@ -73,7 +74,8 @@ fn to_command(
 fn expect(model: &mut Model, journal: &Journal, step: &Step) {
     let Step::Append { drafts, key, guard, refused } = step else { return };
     let answer = journal.append(to_command(drafts, *key, *guard, *refused));
-    if let Some((first, places)) = key.and_then(|key| model.keys.get(&key)) {
+    let of_tenant = |key| (drafts[0].0, key);
+    if let Some((first, places)) = key.and_then(|key| model.keys.get(&of_tenant(key))) {
         if first == drafts && !refused {
             let answer = answer.unwrap();
             assert!(answer.repeated);
@@ -109,7 +111,7 @@ fn expect(model: &mut Model, journal: &Journal, step: &Step) {
         places.push((TENANTS[*at].to_owned(), entry.header.seq));
     }
     if let Some(key) = key {
-        model.keys.insert(*key, (drafts.clone(), places));
+        model.keys.insert(of_tenant(*key), (drafts.clone(), places));
     }
 }
 
@@ -149,7 +151,7 @@ proptest! {
                     drop(journal);
                     journal = place.open();
                 }
-                Step::Rebuild => journal.rebuild().unwrap(),
+                Step::Rebuild => drop(Journal::rebuild(&place.path(), &options()).unwrap()),
             }
         }
         compare(&model, &journal);

@@ -18,12 +18,19 @@ pub(crate) struct Counts;
 impl Projector for Counts {
     fn project(&self, entry: &Entry, rows: &mut dyn Rows) -> Result<(), ProjectError> {
         let Some(subject) = entry.subject() else { return Ok(()) };
+        if let Some(row) = entry.body.as_ref().and_then(|b| b.value.get("row")?.as_str()) {
+            return rows.put("authority", row, json!(true));
+        }
         if entry.body.as_ref().is_some_and(|b| b.value.contains_key("refused")) {
             rows.put("counts", "garbage", json!("must not stay"))?;
             return Err(ProjectError::new("it is refused"));
         }
         let count = rows.get("counts", subject)?.and_then(|v| v.as_u64()).unwrap_or(0);
         rows.put("counts", subject, json!(count + 1))
+    }
+
+    fn authority(&self) -> &[&str] {
+        &["authority"]
     }
 }
 

@@ -19,9 +19,10 @@ fn write(journal: &Journal) {
         json!({"text": "quote \" backslash \\ tab \t newline \n bell \u{7} euro € \u{1f600}"}),
         json!({"integers": [0, -1, 9_007_199_254_740_991_i64, -9_007_199_254_740_991_i64], "large": "9007199254740993"}),
         json!({"doubles": [1.5, 0.1, 1e21, 1e-7, 333333333.3333333, 4.5e-5]}),
+        json!({"of the same tenant as the entry before": "half a second later"}),
     ];
     for (n, says) in says.into_iter().enumerate() {
-        let at = if n % 2 == 0 { "acme/payments" } else { "/" };
+        let at = if n % 2 == 0 || n == 5 { "acme/payments" } else { "/" };
         let mut draft = draft(at, "run:run-1", says);
         draft.kind = Kind::KNOWN[n].clone();
         journal.append(command(vec![draft])).unwrap();
@@ -50,7 +51,14 @@ fn the_vectors_are_what_is_written() {
     let place = Place::new();
     let counter = std::sync::atomic::AtomicU8::new(0);
     let salt = move || Ok([counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst); 32]);
-    let options = Options { clock: counting_clock(), salt: Arc::new(salt), ..Options::default() };
+    // From the last entry of a tenant to the next is half a second: as texts, `…05Z` comes after `…04.5…Z`.
+    let whole = counting_clock();
+    let ticks = std::sync::atomic::AtomicU64::new(0);
+    let clock = move || match ticks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        5 => "2026-11-20T12:00:04.500001Z".parse().unwrap(),
+        _ => whole(),
+    };
+    let options = Options { clock: Arc::new(clock), salt: Arc::new(salt), ..Options::default() };
     let journal = Journal::create(&place.path(), options).unwrap();
     write(&journal);
     let written = lines(&journal, ("acme/payments", 2));
@@ -73,7 +81,10 @@ fn python_recomputes_the_vectors_and_finds_what_was_changed() {
     };
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    assert_eq!(said, "5 entries of 2 tenants are intact\n");
+    assert_eq!(
+        said,
+        "6 entries of 2 tenants are intact; of 1 the body was erased, so that what it said is not known\n"
+    );
     let text = std::fs::read_to_string(&file).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let changed = folder.path().join("changed.jsonl");
