@@ -103,7 +103,7 @@ pub enum TokenError {
     NotTheirs {
         /// Who signed it.
         issuer: String,
-        /// For whom.
+        /// For whom, and who does.
         whom: String,
     },
 }
@@ -144,7 +144,8 @@ pub fn verify(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticate
     if !signed(&key.public_key, message, signature, &bytes) {
         return Err(TokenError::Signature);
     }
-    if key.revoked_at.is_some_and(|at| at <= now) {
+    // Not compared with the clock: clocks differ, and who revoked it meant at once.
+    if key.revoked_at.is_some() {
         return Err(TokenError::RevokedKey(key.id.clone()));
     }
     claims(&document("payload", payload)?, key, trust, now)
@@ -267,11 +268,11 @@ fn claims(
         return Err(TokenError::NotYet(begins));
     }
     let principal = principal(claims)?;
-    let theirs = key.kinds.contains(&principal.kind) && key.tenant.contains(&principal.tenant);
-    if !theirs {
-        let whom = format!("`{principal}` of {}", principal.tenant);
-        return Err(TokenError::NotTheirs { issuer: key.issuer.clone(), whom });
-    }
+    trust.speaks_for(key, &principal).map_err(|other| {
+        let other = other.map_or_else(String::new, |other| format!("; `{other}` does"));
+        let whom = format!("`{principal}` of {}{other}", principal.tenant);
+        TokenError::NotTheirs { issuer: key.issuer.clone(), whom }
+    })?;
     let token_id = claims.get("jti").map(|_| text(claims, "jti").map(str::to_owned)).transpose()?;
     Ok(Authenticated {
         principal,

@@ -208,12 +208,72 @@ fn a_signature_with_other_trailing_bits_is_another_text() {
 }
 
 #[test]
-fn a_revoked_key_counts_for_nothing_from_that_moment() {
+fn a_revoked_key_counts_for_nothing_whatever_the_clock_says() {
     let revoked = TrustedKey { revoked_at: Some(noon()), ..trusted() };
     let trust = Trust::new(vec![revoked], "cku").unwrap();
     let token = signed(&header(), &with(payload(), "iat", json!(1_795_175_900)));
-    assert!(verify(&token, &trust, at("2026-11-20T11:59:59.999999Z")).is_ok());
-    assert!(matches!(verify(&token, &trust, noon()), Err(TokenError::RevokedKey(_))));
+    for now in ["2026-11-20T11:59:00Z", "2026-11-20T12:00:00Z", "2026-11-20T12:30:00Z"] {
+        assert!(matches!(verify(&token, &trust, at(now)), Err(TokenError::RevokedKey(_))), "{now}");
+    }
+}
+
+/// A key of ci.example's and what its token for ci@acme.example in a tenant is told.
+fn other_key(tenant: &str, kinds: &[PrincipalKind]) -> TrustedKey {
+    let key = SigningKey::from_seed(&[8; 32]).public_key();
+    TrustedKey::new(key, "https://ci.example", tenant.parse().unwrap(), kinds.iter().copied())
+}
+
+/// Whom of two issuers a trust believes: tokens of both for the same name.
+fn believed(trust: &Trust, kind: PrincipalKind, tenant: &str) -> [bool; 2] {
+    [(key(), ISSUER), (SigningKey::from_seed(&[8; 32]), "https://ci.example")].map(|(key, issuer)| {
+        let token = key.token(&Claims {
+            issuer: issuer.to_owned(),
+            audience: "cku".to_owned(),
+            principal: Principal { kind, id: "x".parse().unwrap(), tenant: tenant.parse().unwrap() },
+            issued_at: noon(),
+            expires_at: at("2026-11-20T13:00:00Z"),
+            token_id: None,
+        });
+        match verify(&token, trust, noon()) {
+            Ok(_) => true,
+            Err(TokenError::NotTheirs { .. } | TokenError::RevokedKey(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    })
+}
+
+#[test]
+fn the_innermost_issuer_speaks_for_its_own_and_the_outer_one_for_the_rest() {
+    use PrincipalKind::{Agent, ServiceAccount, User};
+    let all =
+        TrustedKey::new(key().public_key(), ISSUER, "/".parse().unwrap(), [User, ServiceAccount, Agent]);
+    let ci = other_key("acme/payments", &[ServiceAccount]);
+    for keys in [vec![all.clone(), ci.clone()], vec![ci.clone(), all.clone()]] {
+        let trust = Trust::new(keys, "cku").unwrap();
+        for (kind, tenant, expected) in [
+            (ServiceAccount, "acme/payments", [false, true]),
+            (ServiceAccount, "acme/payments/eu", [false, true]),
+            (ServiceAccount, "acme", [true, false]),
+            (ServiceAccount, "acme/paymentsx", [true, false]),
+            (User, "acme/payments", [true, false]),
+            (User, "/", [true, false]),
+        ] {
+            assert_eq!(believed(&trust, kind, tenant), expected, "{kind:?} {tenant}");
+        }
+        assert_eq!(
+            trust.innermost(ServiceAccount, &"acme/payments".parse().unwrap()),
+            Some("https://ci.example")
+        );
+    }
+    // A key further down gives the first issuer its names back, for both of its keys.
+    let third = SigningKey::from_seed(&[9; 32]).public_key();
+    let back = TrustedKey::new(third, ISSUER, "acme/payments/eu".parse().unwrap(), [ServiceAccount]);
+    let trust = Trust::new(vec![all.clone(), ci.clone(), back], "cku").unwrap();
+    assert_eq!(believed(&trust, ServiceAccount, "acme/payments/eu"), [true, false]);
+    assert_eq!(believed(&trust, ServiceAccount, "acme/payments"), [false, true]);
+    // A revoked key keeps its names: nobody else speaks for them.
+    let trust = Trust::new(vec![all, TrustedKey { revoked_at: Some(noon()), ..ci }], "cku").unwrap();
+    assert_eq!(believed(&trust, ServiceAccount, "acme/payments"), [false, false]);
 }
 
 #[test]
@@ -248,17 +308,17 @@ fn the_key_of_another_issuer_does_not_speak_for_us() {
 #[test]
 fn keys_that_cannot_be_trusted_together_are_refused() {
     let other = SigningKey::from_seed(&[8; 32]).public_key();
-    let key = |tenant: &str, kinds: &[PrincipalKind]| {
-        TrustedKey::new(other.clone(), "https://ci.example", tenant.parse().unwrap(), kinds.iter().copied())
-    };
+    let key = other_key;
     let together = |key| Trust::new(vec![trusted(), key], "cku").map(|_| ());
-    assert!(matches!(
-        together(key("acme/payments", &[PrincipalKind::User])),
-        Err(TrustError::Overlap { .. })
-    ));
-    assert!(matches!(together(key("/", &[PrincipalKind::User])), Err(TrustError::Overlap { .. })));
+    assert!(matches!(together(key("acme", &[PrincipalKind::User])), Err(TrustError::Overlap { .. })));
+    for tenant in ["/", "acme/payments", "globex"] {
+        assert_eq!(together(key(tenant, &[PrincipalKind::User])), Ok(()));
+    }
     assert_eq!(together(key("acme", &[PrincipalKind::ServiceAccount])), Ok(()));
-    assert_eq!(together(key("globex", &[PrincipalKind::User])), Ok(()));
+    // Nobody inherits the names of a key that was revoked.
+    let revoked = TrustedKey { revoked_at: Some(noon()), ..trusted() };
+    let heir = Trust::new(vec![revoked, key("acme", &[PrincipalKind::User])], "cku").unwrap_err();
+    assert!(heir.to_string().contains("what a revoked key named keeps its roles"), "{heir}");
     assert!(matches!(together(trusted()), Err(TrustError::Twice(_))));
     let renamed = TrustedKey { id: other.id(), ..trusted() };
     assert!(matches!(Trust::new(vec![renamed], "cku"), Err(TrustError::OtherKey(_))));
@@ -295,6 +355,24 @@ fn keys_that_are_none_are_refused() {
         .map(|jwk| serde_json::from_value::<PublicKey>(jwk.clone()).unwrap_err().to_string())
         .collect();
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn an_rsa_key_has_2048_to_4096_bits_and_a_small_exponent() {
+    let takes = |bits: usize, e: &[u8]| {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] = 0xff >> (n.len() * 8 - bits);
+        let jwk = json!({"kty": "RSA", "n": B64.encode(n), "e": B64.encode(e)});
+        serde_json::from_value::<PublicKey>(jwk).is_ok()
+    };
+    let common = [1, 0, 1];
+    assert_eq!([2_047, 2_048, 4_096, 4_097].map(|bits| takes(bits, &common)), [false, true, true, false]);
+    assert_eq!([&[1][..], &[2], &[3]].map(|e| takes(2_048, e)), [false, false, true]);
+    // 2^33 − 1, 2^33 + 1, and far beyond.
+    assert!(takes(2_048, &[1, 255, 255, 255, 255]));
+    assert!(!takes(2_048, &[2, 0, 0, 0, 1]));
+    assert!(!takes(2_048, &[255; 9]));
+    assert!(!takes(2_048, &[0, 1, 0, 1]), "another spelling");
 }
 
 #[test]
