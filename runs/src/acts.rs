@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use cku_base::{Principal, TenantPath, Timestamp};
+use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{
     Worker,
     access::{Answer, Question, Resource, RoleGrant},
 };
 use cku_gates::{ApprovalDecision, Authentication, Submitter};
 use cku_journal::{Journal, Kind};
+use serde::Deserialize;
 
 use crate::{
     command::{Command, Refusal},
     event::Strategy,
+    founding::{keys_changed_at, trusted_keys},
     input::role_grants,
-    office::{AccessDecided, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
+    office::{self, ADMIN, AccessDecided, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
     state::Run,
     store::{self, Actor, StoreError},
 };
@@ -58,6 +60,44 @@ pub enum ActError {
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a role or a key was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    /// It may not be, or the journal did not take it.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// Nobody could administer anything.
+    #[error(
+        "`{0}` is the last person who is `admin` in /: nobody could grant a role after that; grant it to somebody else first"
+    )]
+    LastAdmin(Principal),
+    /// Nobody could prove who they are.
+    #[error(
+        "`{0}` is the last key that speaks for users of /: no administrator could act after that; trust another one first"
+    )]
+    LastKey(String),
+    /// There is no such key.
+    #[error("there is no key `{0}` in this journal; `cku auth keys` lists them")]
+    NoSuchKey(String),
+    /// It was revoked.
+    #[error("the key `{id}` was revoked at {at}; a key is revoked once, and for good")]
+    Revoked {
+        /// Which.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody else changed it meanwhile.
+    #[error("somebody else changed {0} meanwhile; look again, and try again")]
+    Meanwhile(&'static str),
+}
+
+impl From<StoreError> for OfficeError {
+    fn from(error: StoreError) -> Self {
+        Self::Act(error.into())
+    }
 }
 
 /// Does something to a run, if the access policies and its state allow it.
@@ -160,29 +200,48 @@ fn allowed_on_tenant(
     allowed(journal, worker, by, (action, &Resource::tenant(tenant)), &mode)
 }
 
-/// Grants a role in a tenant, or takes it away.
+/// Grants a role in a tenant, or takes it away; the last administrator of the root keeps the role.
 pub fn change_role(
     journal: &Journal,
     worker: &mut Worker,
     by: &Submitter,
     grant: &RoleGrant,
     granted: bool,
-) -> Result<(), ActError> {
+) -> Result<(), OfficeError> {
     let roles = &worker.bundle().manifest().roles;
     if granted && !roles.contains_key(&grant.role) {
         let known: Vec<&str> = roles.keys().map(String::as_str).collect();
         let hint = cku_base::suggest(&grant.role, known.iter().copied());
-        return Err(ActError::NoSuchRole {
+        return Err(OfficeError::Act(ActError::NoSuchRole {
             role: crate::plan::shown(&grant.role),
             known: known.join(", "),
             hint: hint.map_or_else(String::new, |n| format!("; did you mean `{n}`?")),
-        });
+        }));
     }
     allowed_on_tenant(journal, worker, by, "role:grant", &grant.tenant)?;
     let kind = if granted { Kind::RoleGranted } else { Kind::RoleRevoked };
-    let subject = format!("role:{}", grant.principal);
+    let subject = office::role_subject(grant);
     let change = RoleChange { grant: grant.clone() };
-    Ok(store::note(journal, (&grant.tenant, kind, &subject), by, &change, Vec::new())?)
+    for _ in 0..TRIES {
+        let after = office::last(journal, &grant.tenant, &subject)?;
+        if !granted && is_last_admin(journal, grant)? {
+            return Err(OfficeError::LastAdmin(grant.principal.clone()));
+        }
+        let place = (&grant.tenant, kind.clone(), subject.as_str());
+        match office::note_after(journal, place, by, &change, after) {
+            Err(error) if error.is_conflict() => {}
+            done => return Ok(done?),
+        }
+    }
+    Err(OfficeError::Meanwhile("the role"))
+}
+
+/// Whether nobody but this grant's principal, if even that, is a person who administers the root.
+fn is_last_admin(journal: &Journal, grant: &RoleGrant) -> Result<bool, StoreError> {
+    let root = TenantPath::root();
+    let of_root =
+        |g: &RoleGrant| g.role == ADMIN && g.tenant == root && g.principal.kind == PrincipalKind::User;
+    Ok(of_root(grant) && !role_grants(journal, &root)?.iter().any(|g| of_root(g) && g != grant))
 }
 
 /// Stops everything in a tenant and below, or lets it go on.
@@ -198,29 +257,70 @@ pub fn set_kill_switch(
 }
 
 /// Trusts a key from now on. Whoever holds it can be anybody, so it takes an administrator of the root.
+///
+/// `after` is what [`crate::keys_changed_at`] said before it was seen that the key can be trusted.
 pub fn trust_key(
     journal: &Journal,
     worker: &mut Worker,
     by: &Submitter,
     trusted: &KeyTrusted,
-) -> Result<(), ActError> {
+    after: u64,
+) -> Result<(), OfficeError> {
     let root = TenantPath::root();
     allowed_on_tenant(journal, worker, by, "role:grant", &root)?;
-    let subject = format!("key:{}", trusted.id);
-    Ok(store::note(journal, (&root, Kind::KeyTrusted, &subject), by, trusted, Vec::new())?)
+    match office::note_after(journal, (&root, Kind::KeyTrusted, office::KEYS), by, trusted, after) {
+        Err(error) if error.is_conflict() => Err(OfficeError::Meanwhile("the keys")),
+        done => Ok(done?),
+    }
 }
 
-/// Trusts a key no longer: all its tokens are refused at once.
+/// What is to be known of a key here; the rest is for `auth`.
+#[derive(Debug, Deserialize)]
+struct Key {
+    id: String,
+    tenant: TenantPath,
+    kinds: BTreeSet<PrincipalKind>,
+    #[serde(default)]
+    revoked_at: Option<Timestamp>,
+}
+
+impl Key {
+    fn speaks_for_administrators(&self) -> bool {
+        self.revoked_at.is_none()
+            && self.tenant == TenantPath::root()
+            && self.kinds.contains(&PrincipalKind::User)
+    }
+}
+
+/// Trusts a key no longer: all its tokens are refused at once. The last one that an administrator of the
+/// root can prove themselves with stays.
 pub fn revoke_key(
     journal: &Journal,
     worker: &mut Worker,
     by: &Submitter,
     revoked: &KeyRevoked,
-) -> Result<(), ActError> {
+) -> Result<(), OfficeError> {
     let root = TenantPath::root();
     allowed_on_tenant(journal, worker, by, "session:revoke", &root)?;
-    let subject = format!("key:{}", revoked.id);
-    Ok(store::note(journal, (&root, Kind::KeyRevoked, &subject), by, revoked, Vec::new())?)
+    for _ in 0..TRIES {
+        let after = keys_changed_at(journal)?;
+        let keys = trusted_keys(journal)?.into_iter().map(serde_json::from_value::<Key>);
+        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)?;
+        let key = keys.iter().find(|key| key.id == revoked.id);
+        let key = key.ok_or_else(|| OfficeError::NoSuchKey(crate::plan::shown(&revoked.id)))?;
+        if let Some(at) = key.revoked_at {
+            return Err(OfficeError::Revoked { id: key.id.clone(), at });
+        }
+        let others = keys.iter().any(|other| other.id != key.id && other.speaks_for_administrators());
+        if key.speaks_for_administrators() && !others {
+            return Err(OfficeError::LastKey(key.id.clone()));
+        }
+        match office::note_after(journal, (&root, Kind::KeyRevoked, office::KEYS), by, revoked, after) {
+            Err(error) if error.is_conflict() => {}
+            done => return Ok(done?),
+        }
+    }
+    Err(OfficeError::Meanwhile("the keys"))
 }
 
 impl Run {

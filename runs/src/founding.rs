@@ -1,21 +1,19 @@
 //! The first entries of a journal, made once.
 
+use std::path::Path;
+
 use cku_base::TenantPath;
 use cku_engine::{Bundle, access::RoleGrant};
 use cku_gates::Submitter;
-use cku_journal::{AppendError, Command, Draft, Guard, Journal, Kind};
-use serde::Serialize;
+use cku_journal::{AppendError, Command, Guard, Journal, Kind, OpenError, Options};
 use serde_json::Value;
 
 use crate::{
     bundles::activation,
-    office::{GENESIS, Genesis, RoleChange, actor},
+    office::{self, ADMIN, GENESIS, Genesis, RoleChange, draft, role_subject},
     projection::KEYS,
-    store::{StoreError, with_actor},
+    store::StoreError,
 };
-
-/// The role of the first administrator, in the bundles that have it.
-const ADMIN: &str = "admin";
 
 /// Why a journal was not founded.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +26,43 @@ pub enum FoundingError {
         "the bundle `{0}` has no role `admin`, so nobody could do anything; add it to `roles` in bundle.yaml"
     )]
     NoAdmin(String),
+    /// Its file could not be made or opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The journal did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whether a journal can be founded with a bundle: somebody must be able to do something.
+pub fn can_found(bundle: &Bundle) -> Result<(), FoundingError> {
+    match bundle.manifest().roles.contains_key(ADMIN) {
+        true => Ok(()),
+        false => Err(FoundingError::NoAdmin(bundle.manifest().name.clone())),
+    }
+}
+
+/// Makes the file of a journal with its first entries, all or none.
+///
+/// A file without a genesis is finished. Where there is one it is [`FoundingError::Twice`], also if
+/// somebody else made it at the same time.
+pub fn found_at(
+    path: &Path,
+    options: Options,
+    by: &Submitter,
+    genesis: &Genesis,
+    bundle: &Bundle,
+) -> Result<Journal, FoundingError> {
+    can_found(bundle)?;
+    let first = |journal: &Journal| found(journal, by, genesis, bundle);
+    match Journal::create_with(path, options.clone(), first) {
+        Err(FoundingError::Open(OpenError::Exists)) => {
+            let journal = Journal::open(path, options)?;
+            found(&journal, by, genesis, bundle)?;
+            Ok(journal)
+        }
+        made => made,
+    }
 }
 
 /// Writes the genesis, the role of the first administrator and the first bundle, all or none.
@@ -40,9 +72,7 @@ pub fn found(
     genesis: &Genesis,
     bundle: &Bundle,
 ) -> Result<(), FoundingError> {
-    if !bundle.manifest().roles.contains_key(ADMIN) {
-        return Err(FoundingError::NoAdmin(bundle.manifest().name.clone()));
-    }
+    can_found(bundle)?;
     let root = TenantPath::root();
     let grant = RoleGrant {
         principal: genesis.admin.principal.clone(),
@@ -50,11 +80,11 @@ pub fn found(
         tenant: root.clone(),
     };
     let (activated, files) = activation(bundle)?;
-    let role = format!("role:{}", grant.principal);
+    let role = role_subject(&grant);
     let drafts = vec![
-        draft(&root, Kind::Genesis, GENESIS, by, genesis)?,
-        draft(&root, Kind::RoleGranted, &role, by, &RoleChange { grant })?,
-        draft(&root, Kind::BundleActivated, "bundle", by, &activated)?,
+        draft((&root, Kind::Genesis, GENESIS), by, genesis)?,
+        draft((&root, Kind::RoleGranted, &role), by, &RoleChange { grant })?,
+        draft((&root, Kind::BundleActivated, "bundle"), by, &activated)?,
     ];
     let guard = Some(Guard { tenant: root.clone(), subject: GENESIS.to_owned(), after: 0 });
     match journal.append(Command { drafts, key: None, guard, blobs: vec![(root, files)] }) {
@@ -64,20 +94,14 @@ pub fn found(
     }
 }
 
-fn draft(
-    tenant: &TenantPath,
-    kind: Kind,
-    subject: &str,
-    by: &Submitter,
-    body: &impl Serialize,
-) -> Result<Draft, StoreError> {
-    let Value::Object(members) = serde_json::to_value(body)? else {
-        return Err(StoreError::Json("not an object".to_owned()));
-    };
-    Ok(Draft { tenant: tenant.clone(), kind, body: with_actor(members, &actor(by), subject) })
-}
-
 /// The keys that a journal trusts or trusted, as `auth` reads them.
 pub fn trusted_keys(journal: &Journal) -> Result<Vec<Value>, StoreError> {
     Ok(journal.rows(&TenantPath::root(), KEYS)?.into_iter().map(|(_, key)| key).collect())
+}
+
+/// The place of the last entry about keys: who changes them says what they were looking at.
+///
+/// Asked before the keys are read, so that what is added meanwhile is noticed.
+pub fn keys_changed_at(journal: &Journal) -> Result<u64, StoreError> {
+    office::last(journal, &TenantPath::root(), office::KEYS)
 }

@@ -9,7 +9,7 @@ use std::{
 use cku_base::{BasisPoints, TenantPath, Timestamp};
 use cku_engine::{Bundle, access::RoleGrant};
 use cku_gates::{Chain, DecisionInput, ErrorBudget, Freeze, Reliability, State};
-use cku_journal::{Journal, VerifyError};
+use cku_journal::{Confirmed, Journal, VerifyError};
 use serde::Deserialize;
 
 use crate::{
@@ -50,10 +50,23 @@ pub fn kill_switch(
     Ok(None)
 }
 
-/// What is known of the chains of a journal; each is verified in full once, then from there on.
+/// What is known of the chains of a journal; each is verified in full once, with all that is derived from
+/// it, then from there on.
+///
+/// What gates decide on (roles, keys, switches, runs, outcomes) is read from derived rows: a row that
+/// does not follow from the entries makes the chain as little intact as a changed entry does. The first
+/// look costs a pass over the tenant's entries and those of the tenants above; a later one the entries
+/// since then and a pass over the rows, which are kept in memory meanwhile.
 #[derive(Debug, Default)]
 pub struct Chains {
-    known: Mutex<BTreeMap<TenantPath, Chain>>,
+    known: Mutex<BTreeMap<TenantPath, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    chain: Chain,
+    /// None where it is damaged, or somebody verifies it right now.
+    confirmed: Option<Confirmed>,
 }
 
 impl Chains {
@@ -71,23 +84,28 @@ impl Chains {
 
     fn of_one(&self, journal: &Journal, tenant: &TenantPath, now: Timestamp) -> Result<Chain, StoreError> {
         let lock = || self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known = lock().get(tenant).cloned();
-        if let Some(known) = &known {
-            let fresh = known.verified_at.after(VERIFIED_FOR).is_some_and(|until| now < until);
-            if fresh || !known.intact {
-                return Ok(known.clone());
+        let mut since = None;
+        if let Some(known) = lock().get_mut(tenant) {
+            let chain = &known.chain;
+            let fresh = chain.verified_at.after(VERIFIED_FOR).is_some_and(|until| now < until);
+            if fresh || !chain.intact {
+                return Ok(chain.clone());
             }
+            since = known.confirmed.take();
         }
-        let from = known.map_or(1, |k| k.verified_to.max(1));
-        let chain = match journal.verify(tenant, from) {
-            Ok(verified) => Chain { intact: true, verified_to: verified.to, verified_at: now },
+        let before = since.as_ref().map_or(0, |since| since.verified().to);
+        let (chain, confirmed) = match journal.confirm(tenant, since) {
+            Ok(confirmed) => {
+                let verified_to = confirmed.verified().to;
+                (Chain { intact: true, verified_to, verified_at: now }, Some(confirmed))
+            }
             Err(VerifyError::Damaged(damage)) => {
-                let verified_to = damage.seq.unwrap_or(from).saturating_sub(1);
-                Chain { intact: false, verified_to, verified_at: now }
+                let verified_to = damage.seq.map_or(before, |seq| seq.saturating_sub(1));
+                (Chain { intact: false, verified_to, verified_at: now }, None)
             }
             Err(VerifyError::Read(error)) => return Err(error.into()),
         };
-        lock().insert(tenant.clone(), chain.clone());
+        lock().insert(tenant.clone(), Known { chain: chain.clone(), confirmed });
         Ok(chain)
     }
 }

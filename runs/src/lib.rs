@@ -42,7 +42,7 @@ mod state;
 mod store;
 mod submit;
 
-pub use acts::{ActError, act, change_role, revoke_key, set_kill_switch, trust_key};
+pub use acts::{ActError, OfficeError, act, change_role, revoke_key, set_kill_switch, trust_key};
 pub use bundles::{BundleError, activate, active, active_revision, genesis, load as load_bundle};
 pub use command::{Command, Refusal, holding};
 pub use event::{
@@ -51,7 +51,7 @@ pub use event::{
     subject,
 };
 pub use execution::{Execution, ExecutionError, Progress, execute};
-pub use founding::{FoundingError, found, trusted_keys};
+pub use founding::{FoundingError, can_found, found, found_at, keys_changed_at, trusted_keys};
 pub use gating::{Gated, GatingError, gate};
 pub use healing::backoff;
 pub use input::{Chains, build as build_input, kill_switch, role_grants};

@@ -95,6 +95,10 @@ impl Projector for Projections {
             }
             Kind::KeyTrusted => {
                 let trusted: KeyTrusted = body(entry).map_err(unreadable)?;
+                // A key that was revoked must not be trusted again by being trusted anew.
+                if rows.get(KEYS, &trusted.id)?.is_some() {
+                    return Err(ProjectError::new(format!("the key {} is there already", trusted.id)));
+                }
                 put_key(rows, &trusted.key)
             }
             Kind::KeyRevoked => {
@@ -119,6 +123,10 @@ impl Projector for Projections {
                 None => Ok(()),
             },
         }
+    }
+
+    fn authority(&self) -> &[&str] {
+        &[GRANTS, KILL_SWITCH, KEYS, GENESIS, BUNDLES]
     }
 }
 
