@@ -12,9 +12,9 @@ use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::Worker;
 use cku_gates::{Authentication, Submitter, TokenClaims};
 use cku_journal::{Journal, Options};
-use cku_runs::{Genesis, Projections};
+use cku_runs::{Genesis, OfficeError, Projections};
 
-use crate::{exit::Exit, output};
+use crate::{exit::Exit, output, render::foreign};
 
 /// Where the journal is.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,6 +39,16 @@ impl JournalArg {
         })
     }
 
+    /// The file, which is there; what is wrong has been shown when this is an error.
+    pub(crate) fn existing(&self) -> Result<PathBuf, Exit> {
+        let path = self.path()?;
+        if path.exists() {
+            return Ok(path);
+        }
+        output::problem(format_args!("there is no journal at `{}`; give --journal FILE", path.display()));
+        Err(Exit::Usage)
+    }
+
     /// Opens the journal; what is wrong with it has been shown when this is an error.
     pub(crate) fn open(&self) -> Result<Journal, Exit> {
         let path = self.path()?;
@@ -54,11 +64,7 @@ impl JournalArg {
 
     /// Opens the journal only to read; nothing of it is changed.
     pub(crate) fn open_to_read(&self) -> Result<Journal, Exit> {
-        let path = self.path()?;
-        if !path.exists() {
-            output::problem(format_args!("there is no journal at `{}`; give --journal FILE", path.display()));
-            return Err(Exit::Usage);
-        }
+        let path = self.existing()?;
         Journal::read_only(&path, options()).map_err(|error| refuse_to_open(&path, &error))
     }
 }
@@ -169,6 +175,16 @@ pub(crate) fn local_user() -> Principal {
     let id = name.or_else(|| "local".parse().ok());
     let id = id.unwrap_or_else(|| unreachable!("`local` names a principal"));
     Principal { kind: PrincipalKind::User, id, tenant: TenantPath::root() }
+}
+
+/// Shows why a role or a key was not changed.
+pub(crate) fn not_changed(error: &OfficeError) -> Exit {
+    match error {
+        OfficeError::Act(error) => crate::commands::acts::refused(error),
+        // Not what was asked for, but what others did meanwhile: it may be tried again.
+        OfficeError::Meanwhile(_) => failed(error),
+        refused => refuse(&foreign(&refused.to_string())),
+    }
 }
 
 /// One line, and wrong usage.

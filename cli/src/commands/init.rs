@@ -8,7 +8,7 @@ use std::{
 use cku_base::{PrincipalId, PrincipalKind, TenantPath};
 use cku_gates::{Authentication, Submitter};
 use cku_journal::Journal;
-use cku_runs::{Admin, Control, Floor, Genesis};
+use cku_runs::{Admin, Control, Floor, FoundingError, Genesis};
 use std::collections::BTreeMap;
 
 use super::auth::keys;
@@ -58,7 +58,9 @@ enum ControlArg {
     Managed,
 }
 
-/// Makes the journal; nothing is left behind when it cannot be made.
+/// Makes the journal; no file of it is left behind when it cannot be made.
+///
+/// The key is made first: a key without a journal is of no use, a journal without its key of none ever.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let path = args.journal.path()?;
     if args.issuer.trim().is_empty() {
@@ -68,12 +70,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     }
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
     let directory = args.bundle.as_deref().map(absolute).transpose()?;
-    if let Some(_genesis) = existing(&path)? {
-        output::problem(format_args!(
-            "the journal `{}` has its genesis already; it is made once. Name another file with --journal",
-            path.display()
-        ));
-        return Err(Exit::Usage);
+    cku_runs::can_found(&bundle).map_err(|error| journal::refuse(&error.to_string()))?;
+    if existing(&path)?.is_some() {
+        return Err(made_once(&path));
     }
     let (key, made) = keys::load_or_make(&args.key)?;
     let trusted = keys::trusted(&key, &args.issuer, &TenantPath::root());
@@ -119,7 +118,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     Ok(Exit::Pass)
 }
 
-/// Makes a journal with its first entries, or finishes one whose making was broken off.
+/// Makes a journal with its first entries, or finishes one that has none.
+///
+/// That of a single user may have been made by another command meanwhile: it is as good as this one.
 pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle) -> Result<Journal, Exit> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     if let Some(parent) = parent {
@@ -128,19 +129,27 @@ pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle
             Exit::Usage
         })?;
     }
-    let opened = if path.exists() {
-        Journal::open(path, journal::options())
-    } else {
-        Journal::create(path, journal::options())
-    };
-    let made = opened.map_err(|error| journal::refuse_to_open(path, &error))?;
     let by = Submitter {
         principal: genesis.admin.principal.clone(),
         authentication: genesis.authentication,
         token: None,
     };
-    cku_runs::found(&made, &by, genesis, bundle).map_err(|e| journal::failed(&e))?;
-    Ok(made)
+    cku_runs::found_at(path, journal::options(), &by, genesis, bundle).or_else(|error| match error {
+        FoundingError::Twice if genesis.authentication == Authentication::Local => {
+            Journal::open(path, journal::options()).map_err(|error| journal::refuse_to_open(path, &error))
+        }
+        FoundingError::Twice => Err(made_once(path)),
+        FoundingError::Open(error) => Err(journal::refuse_to_open(path, &error)),
+        error => Err(journal::failed(&error)),
+    })
+}
+
+fn made_once(path: &Path) -> Exit {
+    output::problem(format_args!(
+        "the journal `{}` has its genesis already; it is made once. Name another file with --journal",
+        path.display()
+    ));
+    Exit::Usage
 }
 
 fn existing(path: &Path) -> Result<Option<Genesis>, Exit> {

@@ -1,12 +1,12 @@
 //! `cku journal`: verify the record, read it.
 
 use cku_base::TenantPath;
-use cku_journal::{Entry, VerifyError};
+use cku_journal::{Damage, Entry, Journal, VerifyError};
 use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
-    journal::{JournalArg, failed},
+    journal::{JournalArg, failed, options, refuse},
     output::{self, Format},
     render::{foreign, style},
 };
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 enum Command {
     /// Recompute everything: chains, documents, what is derived, the file; name the first damage.
     Verify {
-        /// Only the chain of this tenant.
+        /// Only the chain of this tenant, and what is derived from it.
         #[arg(long, value_name = "TENANT")]
         tenant: Option<TenantPath>,
         /// With --tenant: from this entry on; what stands before is taken as it is.
@@ -42,9 +42,9 @@ enum Command {
         /// After this entry.
         #[arg(long, value_name = "N", default_value = "0")]
         after: u64,
-        /// At most so many of each tenant.
-        #[arg(long, value_name = "N", default_value = "1000")]
-        limit: usize,
+        /// At most so many of each tenant; without it, 1000 to read and all as JSON.
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
         /// Only entries about this subject, like `run:run-…`.
         #[arg(long, value_name = "SUBJECT")]
         subject: Option<String>,
@@ -54,7 +54,7 @@ enum Command {
         #[arg(long, value_enum, default_value = "pretty")]
         format: Format,
     },
-    /// Compute anew what is derived from the entries.
+    /// Compute anew what is derived from the entries, once all of them are verified.
     Rebuild {
         #[command(flatten)]
         journal: JournalArg,
@@ -65,10 +65,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     match &args.command {
         Command::Verify { tenant, from, journal, format } => verify(tenant.as_ref(), *from, journal, *format),
         Command::Show { tenant, after, limit, subject, journal, format } => {
-            show(tenant.as_ref(), (*after, *limit), subject.as_deref(), journal, *format)
+            let limit = limit.unwrap_or(if *format == Format::Json { u64::MAX } else { 1_000 });
+            show(tenant.as_ref(), (*after, limit), subject.as_deref(), journal, *format)
         }
         Command::Rebuild { journal } => {
-            journal.open()?.rebuild().map_err(|e| failed(&e))?;
+            let rebuilt = Journal::rebuild(&journal.existing()?, &options());
+            rebuilt.map_err(|error| match error {
+                VerifyError::Damaged(damage) => {
+                    failed(&format!("nothing was computed anew, since the journal is damaged: {damage}"))
+                }
+                VerifyError::Read(error) => failed(&error),
+            })?;
             output::result("computed anew\n")?;
             Ok(Exit::Pass)
         }
@@ -81,9 +88,29 @@ fn verify(
     journal: &JournalArg,
     format: Format,
 ) -> Result<Exit, Exit> {
-    let journal = journal.open_to_read()?;
+    // What cannot even be opened is not intact: whoever reads JSON is told so there, too.
+    let not_intact =
+        |damage: Option<&str>, tenant: Option<&TenantPath>, seq: Option<u64>, detail: &str| match format {
+            Format::Pretty => Ok(()),
+            Format::Json => output::json(&json!({
+                "intact": false, "damage": damage, "tenant": tenant, "seq": seq, "detail": detail,
+            })),
+        };
+    let journal = journal.open_to_read().or_else(|exit| {
+        if exit == Exit::Internal {
+            not_intact(None, None, None, "it cannot be opened")?;
+        }
+        Err(exit)
+    })?;
     let verified = match tenant {
-        Some(tenant) => journal.verify(tenant, from).map(|verified| vec![verified]),
+        Some(tenant) => {
+            known(&journal, tenant)?;
+            let verified = match from {
+                0 | 1 => journal.confirm(tenant, None).map(|confirmed| confirmed.verified()),
+                from => journal.verify(tenant, from),
+            };
+            verified.map(|verified| vec![verified])
+        }
         None => journal.verify_all(),
     };
     match verified {
@@ -92,19 +119,15 @@ fn verify(
                 Format::Json => {
                     let list: Vec<_> = verified
                         .iter()
-                        .map(|v| json!({"tenant": v.tenant, "to": v.to, "hash": v.hash, "erased": v.erased}))
+                        .map(|v| json!({"tenant": v.tenant, "to": v.to, "hash": v.hash}))
                         .collect();
                     output::json(&json!({"intact": true, "chains": list}))?;
                 }
                 Format::Pretty => {
                     let (good, dim) = (style::GOOD, style::DIM);
                     for v in &verified {
-                        let erased = match v.erased {
-                            0 => String::new(),
-                            n => format!(", the bodies of {n} erased"),
-                        };
                         output::result(format_args!(
-                            "{good}intact{good:#}  {}  {} entries{erased}  {dim}{}{dim:#}\n",
+                            "{good}intact{good:#}  {}  {} entries  {dim}{}{dim:#}\n",
                             v.tenant, v.to, v.hash
                         ))?;
                     }
@@ -113,41 +136,68 @@ fn verify(
             Ok(Exit::Pass)
         }
         Err(VerifyError::Damaged(damage)) => {
-            if format == Format::Json {
-                output::json(&json!({
-                    "intact": false, "damage": damage.kind.as_str(), "tenant": damage.tenant, "seq": damage.seq,
-                    "detail": damage.detail,
-                }))?;
-            }
+            let Damage { kind, tenant, seq, detail } = &damage;
+            not_intact(Some(kind.as_str()), tenant.as_ref(), *seq, detail)?;
             Err(failed(&format!("the journal is damaged: {damage}")))
         }
-        Err(VerifyError::Read(error)) => Err(failed(&error)),
+        Err(VerifyError::Read(error)) => {
+            not_intact(None, None, None, &error.to_string())?;
+            Err(failed(&error))
+        }
     }
 }
 
+/// Refuses a tenant that the journal does not know: nothing would be verified or shown of a mistyped one.
+fn known(journal: &Journal, tenant: &TenantPath) -> Result<(), Exit> {
+    let tenants = journal.tenants().map_err(|e| failed(&e))?;
+    if tenants.contains(tenant) {
+        return Ok(());
+    }
+    let names: Vec<&str> = tenants.iter().map(TenantPath::as_str).collect();
+    let hint = cku_base::suggest(tenant.as_str(), names.iter().copied());
+    let hint = hint.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    Err(refuse(&format!("the journal has no entries of {tenant}, but of {}{hint}", names.join(", "))))
+}
+
+/// Entries that are read at once.
+const PAGE: u64 = 1_000;
+
 fn show(
     tenant: Option<&TenantPath>,
-    (after, limit): (u64, usize),
+    (after, limit): (u64, u64),
     subject: Option<&str>,
     journal: &JournalArg,
     format: Format,
 ) -> Result<Exit, Exit> {
     let journal = journal.open_to_read()?;
     let tenants = match tenant {
-        Some(tenant) => vec![tenant.clone()],
+        Some(tenant) => known(&journal, tenant).map(|()| vec![tenant.clone()])?,
         None => journal.tenants().map_err(|e| failed(&e))?,
     };
     for tenant in tenants {
-        let entries = match subject {
-            Some(subject) => journal.stream(&tenant, subject),
-            None => journal.read(&tenant, after, limit),
-        };
-        let entries = entries.map_err(|e| failed(&e))?;
-        for entry in entries.iter().filter(|e| e.header.seq > after).take(limit) {
-            match format {
-                Format::Json => output::result(format_args!("{}\n", document(entry)))?,
-                Format::Pretty => output::result(line(entry))?,
+        let (mut after, mut left) = (after, limit);
+        let of_subject = subject.map(|subject| journal.stream(&tenant, subject)).transpose();
+        let of_subject = of_subject.map_err(|e| failed(&e))?;
+        while left > 0 {
+            let size = usize::try_from(left.min(PAGE)).unwrap_or(usize::MAX);
+            let page = match &of_subject {
+                Some(all) => all.iter().filter(|e| e.header.seq > after).take(size).cloned().collect(),
+                None => journal.read(&tenant, after, size).map_err(|e| failed(&e))?,
+            };
+            let Some(last) = page.last() else { break };
+            (after, left) = (last.header.seq, left - page.len() as u64);
+            for entry in &page {
+                match format {
+                    Format::Json => output::result(format_args!("{}\n", document(entry)))?,
+                    Format::Pretty => output::result(line(entry))?,
+                }
             }
+        }
+        let head = journal.head(&tenant).map_err(|e| failed(&e))?.map_or(0, |head| head.seq);
+        if left == 0 && subject.is_none() && after < head {
+            output::note(format_args!(
+                "{tenant} has entries up to {head}; `--tenant {tenant} --after {after}` shows those that follow\n"
+            ));
         }
     }
     Ok(Exit::Pass)

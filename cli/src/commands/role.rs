@@ -3,7 +3,7 @@
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath};
 use cku_engine::access::RoleGrant;
 
-use super::{acts, auth::Kind};
+use super::auth::Kind;
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
@@ -90,7 +90,7 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
     }
     let mut worker = journal::active_worker(&journal)?;
     let changed = cku_runs::change_role(&journal, &mut worker, &by, &grant, granted);
-    changed.map_err(|error| acts::refused(&error))?;
+    changed.map_err(|error| journal::not_changed(&error))?;
     let verb = if granted { "holds" } else { "no longer holds" };
     output::result(format_args!("{} {verb} {} in {}\n", grant.principal, grant.role, grant.tenant))?;
     Ok(Exit::Pass)

@@ -1,5 +1,15 @@
 //! What people may not do, and what they are told.
 
+use std::{path::Path, sync::Arc};
+
+use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
+use cku_engine::Worker;
+use cku_gates::{Authentication, Submitter};
+use cku_journal::{Command, Draft, Journal, Kind, Options};
+use cku_runs::{KeyTrusted, Projections};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
 use crate::installation::{Installation, stable};
 
 const PLAN: &str = "- {id: note, skill: file, with: {op: write, path: note.txt, text: noted}, targets: ['service:acme/payments/api']}\n";
@@ -205,17 +215,366 @@ fn what_a_journal_that_cannot_be_used_is_told() {
     assert!(installation.cku(&["runs", "list"]).stdout.contains("no runs"), "nothing was recorded");
 }
 
+/// What a hand with SQL does to the journal.
+fn by_hand(installation: &Installation, sql: &str) {
+    Connection::open(installation.path("journal.db")).unwrap().execute_batch(sql).unwrap();
+}
+
+/// Changes the intent of the run where it was written first.
+const BODY_CHANGED: &str =
+    "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'Try something', 'Pry something') AS BLOB)
+    WHERE kind = 'run.submitted/1'";
+
 #[test]
 fn damage_is_named_by_its_place() {
     let (installation, _) = waiting();
-    let path = installation.path("journal.db");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let at = bytes.windows(13).position(|w| w == b"Try something").unwrap();
-    bytes[at] = b'P';
-    std::fs::write(installation.path("copy.db"), bytes).unwrap();
-    let ran = installation.cku(&["journal", "verify", "--journal", "copy.db"]);
+    by_hand(&installation, BODY_CHANGED);
+    let ran = installation.cku(&["journal", "verify"]);
     assert_eq!(ran.code, 5);
     insta::assert_snapshot!(stable(&ran, &installation));
-    let json = installation.cku(&["journal", "verify", "--journal", "copy.db", "--format", "json"]).json();
-    assert_eq!((&json["intact"], &json["damage"]), (&false.into(), &"changed".into()));
+    for args in [
+        &["journal", "verify", "--format", "json"][..],
+        &["journal", "verify", "--tenant", "acme/payments", "--format", "json"],
+    ] {
+        let json = installation.cku(args).json();
+        assert_eq!(
+            (&json["intact"], &json["damage"], &json["seq"]),
+            (&false.into(), &"changed".into(), &3.into())
+        );
+    }
+    // Where a row was changed too, the entry is what is named.
+    by_hand(&installation, "UPDATE projections SET value = '{}' WHERE name = 'runs'");
+    let json = installation.cku(&["journal", "verify", "--format", "json"]).json();
+    assert_eq!(
+        (&json["intact"], &json["damage"], &json["seq"]),
+        (&false.into(), &"changed".into(), &3.into())
+    );
+    let rebuilt = installation.cku(&["journal", "rebuild"]);
+    assert_eq!(rebuilt.code, 5);
+    assert!(
+        rebuilt
+            .stderr
+            .contains("nothing was computed anew, since the journal is damaged: changed at entry 3"),
+        "{}",
+        rebuilt.shown()
+    );
+    std::fs::write(installation.path("cut.db"), "SQLite format 3").unwrap();
+    let json = installation.cku(&["journal", "verify", "--journal", "cut.db", "--format", "json"]).json();
+    assert_eq!(json["intact"], false);
+}
+
+#[test]
+fn a_derived_row_that_a_hand_changed_is_named_and_computed_anew() {
+    let (installation, _) = waiting();
+    by_hand(
+        &installation,
+        "UPDATE projections SET value = replace(value, 'Try something', 'Pry something') WHERE name = 'runs'",
+    );
+    for args in [
+        &["journal", "verify", "--format", "json"][..],
+        &["journal", "verify", "--tenant", "acme/payments", "--format", "json"],
+    ] {
+        let ran = installation.cku(args);
+        let json = ran.json();
+        assert_eq!((ran.code, &json["intact"], &json["damage"]), (5, &false.into(), &"derived".into()));
+    }
+    assert_eq!(installation.cku(&["journal", "rebuild"]).code, 0);
+    assert!(installation.is_intact());
+}
+
+#[test]
+fn a_refusal_whose_body_was_erased_does_not_vanish_from_the_gates() {
+    let (installation, run) = waiting();
+    let of = |sub: &str| installation.token(sub, "acme", "user");
+    let refused = installation.cku(&[
+        "refuse",
+        &run,
+        "plan_approval",
+        "--reason",
+        "no",
+        "--token",
+        &of("sam@acme.example"),
+    ]);
+    assert_eq!(refused.code, 0, "{}", refused.shown());
+    // Entries after it, so that it is not among those that are verified whenever a journal is opened.
+    let journal = opened(&installation.path("journal.db"));
+    journal.append(drills(20)).unwrap();
+    drop(journal);
+    by_hand(
+        &installation,
+        "UPDATE entries SET salt = NULL, body = NULL, subject = NULL WHERE kind = 'approval.given/1'",
+    );
+    let ran = installation.cku(&["journal", "verify", "--format", "json"]);
+    assert_eq!((ran.code, &ran.json()["damage"]), (5, &json!("changed")));
+    assert!(ran.stderr.contains("its body was erased, without an entry that says so"), "{}", ran.shown());
+    let operations = operations(&installation, &run);
+    assert_eq!(operations["verdict"], "REJECT", "{operations}");
+}
+
+/// The gate `operations` of a run that is asked about once more.
+fn operations(installation: &Installation, run: &str) -> Value {
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let ran = installation.cku(&["run", "--resume", run, "--token", &ci, "--format", "json"]);
+    let gates =
+        ran.json()["decision"]["gates"].as_array().unwrap_or_else(|| panic!("{}", ran.shown())).clone();
+    gates.into_iter().find(|g| g["gate"] == "operations").unwrap()
+}
+
+#[test]
+fn the_gates_see_that_a_row_does_not_follow_from_the_entries() {
+    let (installation, run) = waiting();
+    assert_eq!(operations(&installation, &run)["verdict"], "PASS");
+    // Of a skill that was never used: the gates ask for the first time it is.
+    by_hand(
+        &installation,
+        "INSERT INTO projections SELECT id, 'skills', 'command', '\"run-0\"' FROM tenants WHERE path = 'acme/payments'",
+    );
+    let operations = operations(&installation, &run);
+    assert_eq!(operations["verdict"], "REJECT", "{operations}");
+    assert!(operations.to_string().contains("chain"), "{operations}");
+}
+
+#[test]
+fn authority_that_a_hand_wrote_is_refused_by_the_next_command() {
+    let (installation, run) = waiting();
+    let rhea = installation.token("rhea@acme.example", "acme", "user");
+    for (written, undone) in [
+        (
+            "INSERT INTO projections SELECT tenant, name, 'mallory', value FROM projections WHERE name = 'keys'",
+            "DELETE FROM projections WHERE key = 'mallory'",
+        ),
+        (
+            "INSERT INTO projections SELECT tenant, name, 'x', replace(value, 'rhea', 'eve') FROM projections WHERE name = 'grants' AND value LIKE '%rhea%'",
+            "DELETE FROM projections WHERE key = 'x'",
+        ),
+    ] {
+        by_hand(&installation, written);
+        let ran = installation.cku(&["approve", &run, "plan_approval", "--token", &rhea]);
+        assert_eq!(ran.code, 5, "{}", ran.shown());
+        assert!(ran.stderr.contains("derived in"), "{}", ran.shown());
+        by_hand(&installation, undone);
+    }
+    assert_eq!(installation.cku(&["approve", &run, "plan_approval", "--token", &rhea]).code, 0);
+}
+
+#[test]
+fn a_second_issuer_names_its_own_as_the_page_on_tokens_shows() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    installation.environment.write("dana.jwt", &dana);
+    let page = std::fs::read_to_string(crate::environment::repository().join("docs/tokens.md")).unwrap();
+    let example = page.lines().find(|line| line.starts_with("cku auth trust ")).unwrap();
+    let args: Vec<&str> = example.split_whitespace().skip(1).collect();
+    let key = installation.cku(&["auth", "keygen", "ci.pem"]);
+    installation.environment.write(args[2], key.stdout);
+    let grant = |kind: &str, role: &str, sub: &str| {
+        let args = ["role", "grant", role, sub, "--tenant", "acme", "--kind", kind, "--token", &dana];
+        let granted = installation.cku(&args);
+        assert_eq!(granted.code, 0, "{}", granted.shown());
+    };
+    grant("service_account", "reviewer", "old-bot@acme.example");
+    let trusted = installation.cku(&args);
+    assert_eq!(trusted.code, 0, "{}", trusted.shown());
+    let passed = "https://ci.acme.example names the service_accounts of acme and below from now on, no longer https://id.acme.example";
+    assert!(trusted.stdout.contains(passed), "{}", trusted.stdout);
+    assert!(
+        trusted.stdout.contains("service_account:old-bot@acme.example of acme has the role reviewer"),
+        "{}",
+        trusted.stdout
+    );
+    let signed = |key: &str, sub: &str, kind: &str| {
+        let token = installation
+            .cku(&["auth", "token", "--key", key, "--sub", sub, "--tenant", "acme", "--kind", kind]);
+        installation.cku(&["auth", "whoami", "--token", token.stdout.trim_end()])
+    };
+    let ci = signed("ci.pem", "ci@acme.example", "service_account");
+    assert!(
+        ci.stdout.starts_with("service_account:ci@acme.example at home in acme\nby https://ci.acme.example"),
+        "{}",
+        ci.shown()
+    );
+    let other = signed("issuer.pem", "ci@acme.example", "service_account");
+    assert!(
+        other.stderr.contains(
+            "does not speak for `service_account:ci@acme.example` of acme; `https://ci.acme.example` does"
+        ),
+        "{}",
+        other.shown()
+    );
+    assert_eq!(signed("issuer.pem", "rhea@acme.example", "user").code, 0);
+    assert_eq!(signed("ci.pem", "rhea@acme.example", "user").code, 2);
+    // Revoked, it keeps its names: neither the first issuer nor a third one inherits them.
+    let id = trusted.stdout.split_whitespace().next().unwrap();
+    assert_eq!(installation.cku(&["auth", "revoke", id, "--token", &dana]).code, 0);
+    assert_eq!(signed("issuer.pem", "ci@acme.example", "service_account").code, 2);
+    let third = installation.cku(&["auth", "keygen", "third.pem"]);
+    installation.environment.write(args[2], third.stdout);
+    let heir: Vec<&str> = args
+        .iter()
+        .map(|arg| if arg.starts_with("https:") { "https://third.example" } else { *arg })
+        .collect();
+    let heir = installation.cku(&heir);
+    assert_eq!(heir.code, 2, "{}", heir.shown());
+    assert!(heir.stderr.contains("what a revoked key named keeps its roles"), "{}", heir.stderr);
+    let again = installation.cku(&["auth", "revoke", id, "--token", &dana]);
+    assert!(again.stderr.contains("was revoked at"), "{}", again.shown());
+}
+
+#[test]
+fn nobody_locks_everybody_out() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let key = installation.cku(&["auth", "keys"]).stdout.split_whitespace().next().unwrap().to_owned();
+    let revoke_key = installation.cku(&["auth", "revoke", &key, "--token", &dana]);
+    assert_eq!(revoke_key.code, 2);
+    assert!(revoke_key.stderr.contains("the last key that speaks for users of /"), "{}", revoke_key.stderr);
+    let admin = |verb: &str, sub: &str, kind: &str| {
+        installation.cku(&["role", verb, "admin", sub, "--tenant", "/", "--kind", kind, "--token", &dana])
+    };
+    // A machine that holds the role is nobody who could grant it.
+    assert_eq!(admin("grant", "bot@acme.example", "service_account").code, 0);
+    let last = admin("revoke", "dana@acme.example", "user");
+    assert_eq!(last.code, 2);
+    assert!(last.stderr.contains("the last person who is `admin` in /"), "{}", last.stderr);
+    assert_eq!(admin("revoke", "bot@acme.example", "service_account").code, 0);
+    assert_eq!(admin("grant", "rhea@acme.example", "user").code, 0);
+    assert_eq!(admin("revoke", "dana@acme.example", "user").code, 0);
+    assert!(installation.is_intact());
+}
+
+/// Opens the journal here, in the process of the test.
+fn opened(path: &Path) -> Journal {
+    let noon: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let options =
+        Options { clock: Arc::new(move || noon), projector: Arc::new(Projections), ..Options::default() };
+    Journal::open(path, options).unwrap()
+}
+
+/// Entries of acme/payments that change nothing.
+fn drills(count: usize) -> Command {
+    let Value::Object(body) =
+        json!({"actor": "cku", "subject": "killswitch", "on": false, "reason": "drill"})
+    else {
+        unreachable!()
+    };
+    let draft = Draft { tenant: "acme/payments".parse().unwrap(), kind: Kind::KillSwitchSet, body };
+    Command { drafts: vec![draft; count], ..Command::default() }
+}
+
+#[test]
+fn a_key_that_was_revoked_meanwhile_is_not_trusted_again() {
+    let installation = Installation::of_people();
+    let journal = opened(&installation.path("journal.db"));
+    let principal = Principal {
+        kind: PrincipalKind::User,
+        id: "dana@acme.example".parse().unwrap(),
+        tenant: TenantPath::root(),
+    };
+    let by = Submitter { principal, authentication: Authentication::Token, token: None };
+    let mut worker = Worker::new(cku_runs::active(&journal).unwrap());
+    let key = |id: &str| {
+        let key = json!({"id": id, "issuer": "i", "tenant": "/", "kinds": ["user"], "public_key": {}});
+        KeyTrusted { key, id: id.to_owned() }
+    };
+    let seen = cku_runs::keys_changed_at(&journal).unwrap();
+    cku_runs::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap();
+    // Who looked before that was looking at other keys.
+    let error = cku_runs::trust_key(&journal, &mut worker, &by, &key("two"), seen).unwrap_err();
+    assert!(error.to_string().contains("somebody else changed the keys meanwhile"), "{error}");
+    let revoked = cku_runs::KeyRevoked {
+        id: "one".to_owned(),
+        revoked_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        reason: "lost".to_owned(),
+    };
+    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).unwrap();
+    let seen = cku_runs::keys_changed_at(&journal).unwrap();
+    let error = cku_runs::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap_err();
+    assert!(error.to_string().contains("the key one is there already"), "{error}");
+    journal.verify_all().unwrap();
+}
+
+#[test]
+fn all_entries_are_shown_as_json_and_a_mistyped_tenant_is_told() {
+    let installation = Installation::of_people();
+    let journal = opened(&installation.path("journal.db"));
+    for _ in 0..2 {
+        journal.append(drills(600)).unwrap();
+    }
+    drop(journal);
+    let shown = |args: &[&str]| {
+        let ran = installation.cku(&[&["journal", "show", "--tenant", "acme/payments"], args].concat());
+        (ran.stdout.lines().count(), ran.stderr)
+    };
+    let all = shown(&["--format", "json"]);
+    assert_eq!(all, (1_202, String::new()));
+    assert_eq!(shown(&["--format", "json", "--limit", "1001"]).0, 1_001);
+    assert_eq!(shown(&["--subject", "killswitch", "--format", "json"]).0, 1_200);
+    let some = shown(&[]);
+    assert_eq!(some.0, 1_000);
+    assert!(
+        some.1.contains("has entries up to 1202; `--tenant acme/payments --after 1000` shows"),
+        "{}",
+        some.1
+    );
+    let typed = installation.cku(&["journal", "verify", "--tenant", "acme/payment"]);
+    assert_eq!(typed.code, 2);
+    assert!(
+        typed
+            .stderr
+            .contains("no entries of acme/payment, but of /, acme/payments; did you mean `acme/payments`?"),
+        "{}",
+        typed.stderr
+    );
+    assert_eq!(installation.cku(&["journal", "verify", "--tenant", "acme/payments"]).code, 0);
+}
+
+#[test]
+fn a_journal_is_made_once_and_finished_where_it_was_not() {
+    let installation = Installation::local();
+    let init = |more: &[&str]| {
+        let args = ["init", "--issuer", "https://id.acme.example", "--admin", "dana@acme.example"];
+        installation.cku(&[&args[..], more].concat())
+    };
+    installation
+        .environment
+        .write("bundle/bundle.yaml", "name: tiny\nmodes: [dev]\nroles: {reader: readers}\n");
+    let refused = init(&["--bundle", "bundle"]);
+    assert_ne!(refused.code, 0);
+    assert!(
+        !installation.path("issuer.pem").exists() && !installation.path("journal.db").exists(),
+        "nothing was made"
+    );
+    // Its making was broken off by a version of before.
+    drop(Journal::create(&installation.path("journal.db"), Options::default()).unwrap());
+    assert_eq!(init(&[]).code, 0);
+    assert_eq!(init(&[]).code, 2);
+    assert!(installation.is_intact());
+}
+
+#[test]
+fn of_two_first_runs_at_once_one_makes_the_journal_and_both_end() {
+    let installation = Installation::local();
+    installation.plan(PLAN);
+    let children: Vec<_> = (0..4).map(|_| installation.start_run()).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(installation.is_intact());
+    let list = installation.cku(&["runs", "list", "--format", "json"]).json();
+    assert_eq!(list.as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn half_a_key_is_not_left_behind() {
+    let installation = Installation::local();
+    // No file may grow here; the signal that says so is ignored, so that it is an error.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" auth keygen key.pem";
+    let ran = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_cku")])
+        .current_dir(installation.environment.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(!installation.path("key.pem").exists());
 }

@@ -18,9 +18,7 @@ pub(crate) fn make(file: &Path) -> Result<SigningKey, Exit> {
     getrandom::fill(&mut seed).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
     let key = SigningKey::from_seed(&seed);
     let pem = key.to_pem().map_err(|e| journal::failed(&e))?;
-    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    let written = open.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| {
+    write(file, pem.as_bytes()).map_err(|error| {
         let advice = match error.kind() {
             std::io::ErrorKind::AlreadyExists => "; a key is not written over, name another file",
             _ => "",
@@ -29,6 +27,17 @@ pub(crate) fn make(file: &Path) -> Result<SigningKey, Exit> {
         Exit::Usage
     })?;
     Ok(key)
+}
+
+/// Writes a new file for its owner alone, which is on the disk then; half a file is not left behind.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sync_folder = || fs::File::open(folder).and_then(|folder| folder.sync_all());
+    file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder()).inspect_err(|_| {
+        // It was made here, and half a key would be in the way of the next try.
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// Reads a key from a file that nobody else can read.

@@ -4,8 +4,10 @@ pub(crate) mod keys;
 
 use std::path::PathBuf;
 
-use cku_auth::{Claims, PublicKey, TrustedKey};
+use cku_auth::{Claims, PublicKey, Trust, TrustedKey};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath};
+use cku_engine::access::RoleGrant;
+use cku_journal::Journal;
 use cku_runs::{KeyRevoked, KeyTrusted};
 
 use crate::{
@@ -237,33 +239,56 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
     let by = args.token.submitter(&journal, &genesis)?;
     let kinds = args.kinds.iter().map(|kind| PrincipalKind::from(*kind));
     let key = TrustedKey::new(public, args.issuer.clone(), args.tenant.clone(), kinds);
-    // Whether it can be trusted beside the others, before it is.
+    // Whether it can be trusted beside the others, before it is, and if nobody changes them meanwhile.
+    let seen = cku_runs::keys_changed_at(&journal).map_err(|e| journal::failed(&e))?;
     let known = journal::trust(&journal, &genesis)?;
     let all = known.keys().iter().cloned().chain([key.clone()]).collect();
     cku_auth::Trust::new(all, &genesis.audience).map_err(|e| journal::refuse(&e.to_string()))?;
     let id = key.id.to_string();
+    let passed = passed_on(&journal, &known, &key)?;
     let key = serde_json::to_value(&key).map_err(|e| journal::failed(&e))?;
     let mut worker = journal::active_worker(&journal)?;
     let trusted = KeyTrusted { key, id: id.clone() };
-    cku_runs::trust_key(&journal, &mut worker, &by, &trusted).map_err(|e| super::acts::refused(&e))?;
-    output::result(format_args!("{id} is trusted\n"))?;
+    cku_runs::trust_key(&journal, &mut worker, &by, &trusted, seen).map_err(|e| journal::not_changed(&e))?;
+    output::result(format_args!("{id} is trusted\n{passed}"))?;
     Ok(Exit::Pass)
+}
+
+/// Whom another issuer names from now on, and the roles that go with the names: nobody inherits silently.
+fn passed_on(journal: &Journal, known: &Trust, key: &TrustedKey) -> Result<String, Exit> {
+    let mut lines = String::new();
+    for kind in &key.kinds {
+        let before = known.innermost(*kind, &key.tenant).filter(|issuer| *issuer != key.issuer);
+        let Some(before) = before else { continue };
+        lines.push_str(&format!(
+            "  {} names the {}s of {} and below from now on, no longer {}\n",
+            foreign(&key.issuer),
+            kind.as_str(),
+            key.tenant,
+            foreign(before)
+        ));
+        let grants = cku_runs::role_grants(journal, &key.tenant).map_err(|e| journal::failed(&e))?;
+        let theirs = |grant: &&RoleGrant| {
+            let whom = &grant.principal;
+            whom.kind == *kind && key.tenant.contains(&whom.tenant)
+        };
+        for grant in grants.iter().filter(theirs) {
+            lines.push_str(&format!(
+                "  {} of {} has the role {} in {}; `cku role revoke` takes it away\n",
+                grant.principal, grant.principal.tenant, grant.role, grant.tenant
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 fn revoke(id: &str, reason: &str, journal: &JournalArg, token: &TokenArg) -> Result<Exit, Exit> {
     let journal = journal.open()?;
     let genesis = journal::genesis(&journal)?;
     let by = token.submitter(&journal, &genesis)?;
-    let trust = journal::trust(&journal, &genesis)?;
-    if !trust.keys().iter().any(|key| key.id.as_str() == id) {
-        return Err(journal::refuse(&format!(
-            "there is no key `{}` in this journal; `cku auth keys` lists them",
-            foreign(id)
-        )));
-    }
     let mut worker = journal::active_worker(&journal)?;
     let revoked = KeyRevoked { id: id.to_owned(), revoked_at: journal::now(), reason: reason.to_owned() };
-    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).map_err(|e| super::acts::refused(&e))?;
+    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).map_err(|e| journal::not_changed(&e))?;
     output::result(format_args!("{id} is revoked: its tokens are refused from now on\n"))?;
     Ok(Exit::Pass)
 }
