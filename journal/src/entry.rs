@@ -179,10 +179,10 @@ pub(crate) enum Misfit {
 ///
 /// A body that is gone does not change the hashes: whether it may be is for the caller to say.
 pub(crate) fn hashed(entry: &Entry, text: Option<&[u8]>) -> Result<(), Misfit> {
-    if let (Some(body), Some(text)) = (&entry.body, text) {
-        if body_hash(&body.salt, text) != entry.header.body_hash {
-            return Err(Misfit::Body);
-        }
+    if let (Some(body), Some(text)) = (&entry.body, text)
+        && body_hash(&body.salt, text) != entry.header.body_hash
+    {
+        return Err(Misfit::Body);
     }
     match entry.header.hash() {
         Ok(hash) if hash == entry.hash => Ok(()),

@@ -118,10 +118,10 @@ impl Sqlite {
 
     fn write(&mut self, ready: &Ready, projector: &dyn Projector, now: Timestamp) -> Result<Appended, Stop> {
         let first_tenant = ready.drafts.first().map(|draft| &draft.tenant);
-        if let (Some((key, content)), Some(tenant)) = (&ready.key, first_tenant) {
-            if let Some(first) = self.first_of(tenant, key, content)? {
-                return Ok(Appended { entries: first, repeated: true });
-            }
+        if let (Some((key, content)), Some(tenant)) = (&ready.key, first_tenant)
+            && let Some(first) = self.first_of(tenant, key, content)?
+        {
+            return Ok(Appended { entries: first, repeated: true });
         }
         if let Some(guard) = &ready.guard {
             let last = match self.tenant(&guard.tenant)? {

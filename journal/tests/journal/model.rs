@@ -35,12 +35,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Drafts by tenant, subject and what they say, and where their entries are.
+type Written = (Vec<(usize, usize, u8)>, Vec<(String, u64)>);
+
 /// What the journal should hold: per tenant the (subject, says) of each entry, and what keys stand for.
 #[derive(Default)]
 struct Model {
     chains: BTreeMap<&'static str, Vec<(&'static str, u8)>>,
     /// By the tenant of the first entry, and the key.
-    keys: BTreeMap<(usize, u8), (Vec<(usize, usize, u8)>, Vec<(String, u64)>)>,
+    keys: BTreeMap<(usize, u8), Written>,
 }
 
 impl Model {
