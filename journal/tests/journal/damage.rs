@@ -113,7 +113,7 @@ const BY_HAND: [(&str, &str); 38] = [
         "document changed",
         "UPDATE blobs SET bytes = (SELECT bytes FROM blobs ORDER BY rowid DESC LIMIT 1) WHERE rowid = 1",
     ),
-    ("document named otherwise", "UPDATE blobs SET digest = randomblob(32) WHERE rowid = 2"),
+    ("document named otherwise", "UPDATE blobs SET digest = zeroblob(32) WHERE rowid = 2"),
     ("document dropped", "DELETE FROM blobs WHERE rowid = 2"),
     ("document of another tenant", "UPDATE blobs SET tenant = 3 - tenant WHERE rowid = 2"),
     ("key dropped", "DELETE FROM keys WHERE key = 'key-4'"),
