@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
 pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle) -> Result<Journal, Exit> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     if let Some(parent) = parent {
-        fs::create_dir_all(parent).map_err(|error| {
+        make_folder(parent).map_err(|error| {
             output::problem(format_args!("the folder `{}` cannot be made: {error}", parent.display()));
             Exit::Usage
         })?;
@@ -142,6 +142,18 @@ pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle
         FoundingError::Open(error) => Err(journal::refuse_to_open(path, &error)),
         error => Err(journal::failed(&error)),
     })
+}
+
+/// Makes a folder and those it lies in; they are there after a crash, too.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let new: Vec<&Path> =
+        folder.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for at in new {
+        let above = at.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn made_once(path: &Path) -> Exit {
