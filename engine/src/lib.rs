@@ -35,6 +35,7 @@
 pub mod access;
 mod bundle;
 mod cedar;
+mod coverage;
 mod data;
 mod error;
 mod facts;
@@ -50,6 +51,7 @@ mod worker;
 
 pub use bundle::Bundle;
 pub use cedar::rules::RuleVerdict;
+pub use coverage::{Coverage, RegoLines};
 pub use error::{EvalError, LoadError};
 pub use facts::{FactError, FactValue, Facts};
 pub use input::{Input, InputError};

@@ -3,7 +3,7 @@
 use cku_base::diagnostic::{Diagnostic, Place};
 
 use crate::{
-    Bundle, EvalError, FileKind,
+    Bundle, Coverage, EvalError, FileKind,
     rego::{ModuleText, RegoProgram, graph::dotted},
 };
 
@@ -33,7 +33,9 @@ pub enum UnitTestOutcome {
 
 impl Bundle {
     /// Runs all Rego unit tests, in the order of their paths; errors mean that the tests do not load.
-    pub fn run_unit_tests(&self) -> Result<Vec<UnitTest>, Vec<Diagnostic>> {
+    ///
+    /// What they touch of the bundle is added to `coverage`, if there is one.
+    pub fn run_unit_tests(&self, coverage: Option<&mut Coverage>) -> Result<Vec<UnitTest>, Vec<Diagnostic>> {
         let tests = self.sources().of_kind(FileKind::RegoTest);
         let tests: Vec<ModuleText<'_>> = tests.map(|f| ModuleText { path: &f.path, text: &f.text }).collect();
         if tests.is_empty() {
@@ -60,6 +62,9 @@ impl Bundle {
             return Err(problems);
         }
         let mut worker = program.worker();
+        if coverage.is_some() {
+            worker.watch();
+        }
         let mut outcomes = Vec::new();
         for (path, node) in program.graph().rules() {
             let Some(rule) = path.last().filter(|_| node.files.iter().any(|f| of_tests(f))) else { continue };
@@ -80,6 +85,11 @@ impl Bundle {
                 continue;
             };
             outcomes.push(UnitTest { name, place: node.place.clone(), outcome });
+        }
+        if let Some(coverage) = coverage {
+            let mut rego = worker.lines();
+            rego.retain(|file, _| !of_tests(file));
+            coverage.merge(Coverage { rego, ..Coverage::default() });
         }
         Ok(outcomes)
     }

@@ -9,6 +9,7 @@ use crate::{
     access::{Answer, Denial, Question},
     bundle::Bundle,
     cedar::access::Answers,
+    coverage::Coverage,
     error::EvalError,
     facts::Facts,
     input::Input,
@@ -24,13 +25,30 @@ pub struct Worker {
     bundle: Arc<Bundle>,
     rego: RegoWorker,
     answers: Answers,
+    /// What was touched, if somebody wants to know.
+    coverage: Option<Coverage>,
 }
 
 impl Worker {
     /// A worker for this bundle; cheap, the bundle is prepared already.
     pub fn new(bundle: Arc<Bundle>) -> Self {
         let rego = bundle.rego().worker();
-        Self { bundle, rego, answers: Answers::default() }
+        Self { bundle, rego, answers: Answers::default(), coverage: None }
+    }
+
+    /// A worker that notes what its evaluations touch; slower.
+    pub fn watching(bundle: Arc<Bundle>) -> Self {
+        let mut worker = Self::new(bundle);
+        worker.rego.watch();
+        worker.coverage = Some(Coverage::default());
+        worker
+    }
+
+    /// What was touched since the worker was made; nothing if it does not watch.
+    pub fn coverage(&mut self) -> Coverage {
+        let mut coverage = self.coverage.clone().unwrap_or_default();
+        coverage.merge(Coverage { rego: self.rego.lines(), ..Coverage::default() });
+        coverage
     }
 
     /// The bundle it evaluates.
@@ -54,13 +72,23 @@ impl Worker {
 
     /// What the rules of a gate say of these facts and access answers.
     pub fn rules(
-        &self,
+        &mut self,
         gate: &str,
         mode: &str,
         facts: &Facts,
         access: &BTreeMap<String, bool>,
     ) -> Result<RuleVerdict, EvalError> {
-        self.bundle.rules().evaluate(gate, mode, facts, access)
+        let verdict = self.bundle.rules().evaluate(gate, mode, facts, access)?;
+        if let Some(coverage) = &mut self.coverage {
+            match &verdict {
+                RuleVerdict::Pass => coverage.of_rules([&format!("{gate}.gate:proceed")]),
+                RuleVerdict::Pause(ids) => {
+                    coverage.of_rules(ids.iter().chain([&format!("{gate}.gate:hold")]));
+                }
+                RuleVerdict::Reject(ids) => coverage.of_rules(ids),
+            }
+        }
+        Ok(verdict)
     }
 
     /// The value of a Rego rule, `data.a.b`, as JSON; none where it is undefined.
@@ -75,10 +103,14 @@ impl Worker {
 
     /// Asks the access policies; whatever goes wrong is a denial.
     pub fn ask(&mut self, question: &Question<'_>) -> Answer {
-        match self.bundle.access() {
+        let answer = match self.bundle.access() {
             Some(policies) => self.answers.find_or_ask(question, policies),
             None => Answer::Denied(Denial::Error("the bundle has no access policies".to_owned())),
+        };
+        if let Some(coverage) = &mut self.coverage {
+            coverage.of_access(&answer);
         }
+        answer
     }
 }
 

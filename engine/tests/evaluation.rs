@@ -328,7 +328,7 @@ fn a_gate_that_decides_by_rego_has_no_rules_to_pass() {
         ("g.rego", "package g\n\ndecision := {\"verdict\": \"REJECT\", \"reasons\": []}\n"),
         ("g.gate", "gate g \"x\" { decide by rego data.g.decision }\nmode dev { g }\n"),
     ]);
-    let worker = Worker::new(Arc::new(Bundle::from_sources(sources).unwrap()));
+    let mut worker = Worker::new(Arc::new(Bundle::from_sources(sources).unwrap()));
     let verdict = worker.rules("g", "dev", &Default::default(), &Default::default());
     assert!(matches!(verdict, Err(EvalError::Failed(_))), "{verdict:?}");
 }

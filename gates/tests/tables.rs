@@ -52,7 +52,7 @@ fn run(table: &str) -> String {
         ("t_test.yaml", table),
     ]);
     let bundle = Bundle::from_sources(sources).unwrap_or_else(|e| panic!("{:#?}", e.diagnostics));
-    let tests = tables::run(&Arc::new(bundle)).unwrap_or_else(|e| panic!("{e:#?}"));
+    let tests = tables::run(&Arc::new(bundle), None).unwrap_or_else(|e| panic!("{e:#?}"));
     tests.iter().fold(String::new(), |mut shown, test| {
         let outcome =
             if test.differences.is_empty() { "ok".to_owned() } else { test.differences.join(" | ") };

@@ -26,7 +26,7 @@ fn check(text: String) -> (Vec<Diagnostic>, Duration) {
 
 fn rule(condition: &str) -> String {
     format!(
-        "gate g \"G\" {{ facts from data.g {{ a: bool b: count }} reject r: when {condition} because \"x\" }}"
+        "gate g \"G\" {{ facts from data.g {{ a: bool b: count }} reject r: when {condition} because \"{{a}} {{b}}\" }}"
     )
 }
 

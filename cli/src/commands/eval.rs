@@ -63,6 +63,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT", requires = "tests")]
     filter: Option<String>,
 
+    /// With --tests: also say which rules, policies and lines no test touches.
+    #[arg(long, requires = "tests")]
+    coverage: bool,
+
     /// How to write the result.
     #[arg(long, value_enum, default_value = "pretty")]
     format: Format,
@@ -75,6 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         return test::run(&test::Args {
             bundle: BundleArg { dir },
             filter: args.filter.clone(),
+            coverage: args.coverage,
             format: args.format,
         });
     }

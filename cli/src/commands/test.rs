@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cku_engine::Bundle;
+use cku_base::diagnostic::Diagnostic;
+use cku_engine::{Bundle, Coverage};
 use serde::Serialize;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     load::{self, BundleArg},
     output::{self, Format},
     render::{
+        coverage::Covered,
         diagnostics,
         tests::{self, Summary, TestLine},
     },
@@ -25,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,
 
+    /// Also say which rules, policies and lines no test touches.
+    #[arg(long)]
+    pub(crate) coverage: bool,
+
     /// How to write the results.
     #[arg(long, value_enum, default_value = "pretty")]
     pub(crate) format: Format,
@@ -33,7 +39,8 @@ pub(crate) struct Args {
 /// Runs all tests, whatever fails.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let bundle = load::bundle(&args.bundle.dir, args.format)?;
-    let mut results = all(&bundle).map_err(|problems| {
+    let mut coverage = Coverage::default();
+    let mut results = all(&bundle, &mut coverage).map_err(|problems| {
         diagnostics::show_of_bundle(&problems, &args.bundle.dir, args.format);
         Exit::Bundle
     })?;
@@ -45,9 +52,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         }
     }
     let summary = Summary::of(&results);
+    let covered = Covered::of(&bundle, &coverage);
     match args.format {
-        Format::Json => output::json(&Report { summary, tests: &results })?,
-        Format::Pretty => output::result(tests::render(&results, summary))?,
+        Format::Json => output::json(&Report { summary, coverage: covered, tests: &results })?,
+        Format::Pretty => {
+            // Of some of the tests alone, coverage says nothing, unless it is asked for.
+            let shown = args.coverage || args.filter.is_none();
+            let covered = if shown { covered.render(args.coverage) } else { String::new() };
+            output::result(format_args!("{}{covered}", tests::render(&results, summary)))?;
+        }
     }
     Ok(if summary.failed == 0 { Exit::Pass } else { Exit::Reject })
 }
@@ -55,11 +68,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
 #[derive(Serialize)]
 struct Report<'t> {
     summary: Summary,
+    coverage: Covered,
     tests: &'t [TestLine],
 }
 
-fn all(bundle: &Arc<Bundle>) -> Result<Vec<TestLine>, Vec<cku_base::diagnostic::Diagnostic>> {
-    let units = bundle.run_unit_tests()?;
-    let tables = cku_gates::tables::run(bundle)?;
+fn all(bundle: &Arc<Bundle>, coverage: &mut Coverage) -> Result<Vec<TestLine>, Vec<Diagnostic>> {
+    let units = bundle.run_unit_tests(Some(coverage))?;
+    let tables = cku_gates::tables::run(bundle, Some(coverage))?;
     Ok(units.into_iter().map(TestLine::from).chain(tables.into_iter().map(TestLine::from)).collect())
 }

@@ -1,5 +1,6 @@
 //! How things look on a terminal.
 
+pub(crate) mod coverage;
 pub(crate) mod decision;
 pub(crate) mod diagnostics;
 pub(crate) mod problems;

@@ -12,6 +12,7 @@ mod environment;
 mod fail_closed;
 mod first_run;
 mod installation;
+mod language;
 mod people;
 mod runs;
 mod surfaces;

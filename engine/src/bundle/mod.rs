@@ -154,6 +154,11 @@ impl Bundle {
         &self.rules
     }
 
+    /// The ids of the access policies, sorted.
+    pub fn access_policies(&self) -> Vec<String> {
+        self.access.as_ref().map(AccessPolicies::ids).unwrap_or_default()
+    }
+
     pub(crate) fn access(&self) -> Option<&AccessPolicies> {
         self.access.as_ref()
     }

@@ -1,7 +1,7 @@
 //! The access policies of a bundle, indexed by action.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::BuildHasher,
 };
 
@@ -62,6 +62,13 @@ impl AccessPolicies {
     /// The names of all actions.
     pub(crate) fn actions(&self) -> impl Iterator<Item = &str> {
         self.actions.keys().map(String::as_str)
+    }
+
+    /// The ids of all policies that can apply to an action, sorted.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let of_actions = self.actions.values().flat_map(|action| action.policies.policies());
+        let ids: BTreeSet<String> = of_actions.map(|policy| policy.id().to_string()).collect();
+        ids.into_iter().collect()
     }
 
     /// Whether the roles of the manifest fit the schema; the error says how not.

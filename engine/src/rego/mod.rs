@@ -8,12 +8,16 @@ pub(crate) mod graph;
 mod strict;
 mod walk;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use cku_base::diagnostic::{Diagnostic, LineIndex, Place};
 use regorus::{Engine, LimitError, Value, utils::limits::ExecutionTimerConfig};
 
 use crate::{
+    coverage::{Coverage, RegoLines},
     error::EvalError,
     manifest::Manifest,
     nesting::{self, Comments},
@@ -100,6 +104,7 @@ impl RegoProgram {
             prepared: self.prepared.clone(),
             input: Value::Undefined,
             prints: Vec::new(),
+            lines: None,
         }
     }
 }
@@ -111,9 +116,33 @@ pub(crate) struct RegoWorker {
     prepared: Engine,
     input: Value,
     prints: Vec<String>,
+    /// What evaluators that were replaced had touched, if somebody wants to know.
+    lines: Option<Coverage>,
 }
 
 impl RegoWorker {
+    /// From now on notes the lines that are evaluated.
+    pub(crate) fn watch(&mut self) {
+        self.engine.set_enable_coverage(true);
+        self.prepared.set_enable_coverage(true);
+        self.lines = Some(Coverage::default());
+    }
+
+    /// The lines that were evaluated, and those that were not.
+    pub(crate) fn lines(&mut self) -> BTreeMap<String, RegoLines> {
+        self.gather();
+        self.lines.as_ref().map(|lines| lines.rego.clone()).unwrap_or_default()
+    }
+
+    fn gather(&mut self) {
+        let Some(lines) = &mut self.lines else { return };
+        // Files of which nothing was evaluated are not in the report: whoever shows it knows them.
+        for file in self.engine.get_coverage_report().into_iter().flat_map(|report| report.files) {
+            let of = RegoLines { covered: file.covered, not_covered: file.not_covered };
+            lines.merge(Coverage { rego: BTreeMap::from([(file.path, of)]), ..Coverage::default() });
+        }
+    }
+
     /// The input of all evaluations that follow.
     pub(crate) fn set_input(&mut self, input: Value) {
         self.engine.set_input(input.clone());
@@ -171,6 +200,7 @@ impl RegoWorker {
             }
         };
         self.prints = Vec::new();
+        self.gather();
         self.engine = self.prepared.clone();
         self.engine.set_input(self.input.clone());
         Err(failure)

@@ -13,7 +13,7 @@ mod run;
 use std::sync::Arc;
 
 use cku_base::diagnostic::{Diagnostic, Place};
-use cku_engine::{Bundle, FileKind, Worker};
+use cku_engine::{Bundle, Coverage, FileKind, Worker};
 
 /// One test and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,12 @@ pub struct TableTest {
 }
 
 /// Runs all table tests of a bundle in the order of files and rows; errors mean that they do not load.
-pub fn run(bundle: &Arc<Bundle>) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
+///
+/// What they touch of the bundle is added to `coverage`, if there is one.
+pub fn run(
+    bundle: &Arc<Bundle>,
+    coverage: Option<&mut Coverage>,
+) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut tables = Vec::new();
     for file in bundle.sources().of_kind(FileKind::TableTest) {
@@ -40,7 +45,10 @@ pub fn run(bundle: &Arc<Bundle>) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut worker = Worker::new(bundle.clone());
+    let mut worker = match coverage {
+        Some(_) => Worker::watching(bundle.clone()),
+        None => Worker::new(bundle.clone()),
+    };
     let mut tests = Vec::new();
     for (file, table) in &tables {
         let mut runner = run::Runner { worker: &mut worker, fixtures: &fixtures, file, tests: &mut tests };
@@ -49,6 +57,9 @@ pub fn run(bundle: &Arc<Bundle>) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
         if let Some(access) = &table.access {
             access::run(&mut runner, access);
         }
+    }
+    if let Some(coverage) = coverage {
+        coverage.merge(worker.coverage());
     }
     Ok(tests)
 }
