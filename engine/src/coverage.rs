@@ -66,7 +66,8 @@ mod tests {
             covered: covered.iter().copied().collect(),
             not_covered: not.iter().copied().collect(),
         };
-        let of = |lines| Coverage { rego: BTreeMap::from([("a.rego".to_owned(), lines)]), ..Coverage::default() };
+        let of =
+            |lines| Coverage { rego: BTreeMap::from([("a.rego".to_owned(), lines)]), ..Coverage::default() };
         let mut coverage = of(lines(&[1], &[2, 3]));
         coverage.merge(of(lines(&[2], &[1, 3])));
         assert_eq!(coverage.rego["a.rego"], lines(&[1, 2], &[3]));

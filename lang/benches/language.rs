@@ -31,8 +31,12 @@ fn long() -> String {
     for gate in 0..1_000 {
         let _ = writeln!(text, "gate g{gate} \"G\" {{\n  facts from data.g {{\n    n: count\n  }}");
         for clause in 0..33 {
-            let _ = writeln!(text, "  threshold t{clause}: count = {clause} in 0..99 step 1 stricter down learn");
-            let _ = writeln!(text, "  reject r{clause}: when n > t{clause} because \"{{n}} is above {{t{clause}}}\"");
+            let _ =
+                writeln!(text, "  threshold t{clause}: count = {clause} in 0..99 step 1 stricter down learn");
+            let _ = writeln!(
+                text,
+                "  reject r{clause}: when n > t{clause} because \"{{n}} is above {{t{clause}}}\""
+            );
             let _ = writeln!(text, "  missing n{clause} pause \"nothing is known\"");
         }
         text.push_str("}\n\n");

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use cku_lang::{Type, ThresholdValue, add_threshold_value, compile, format, parse, set_threshold};
+use cku_lang::{ThresholdValue, Type, add_threshold_value, compile, format, parse, set_threshold};
 use proptest::prelude::*;
 
 const QUALITY: &str = include_str!("../../policies/baseline/gates/quality.gate");
@@ -167,7 +167,9 @@ fn what_cannot_be_edited_is_told() {
     })
     .chain([
         add_threshold_value(QUALITY, "quality", "min_line_coverage", "prod", 9_000).unwrap_err().to_string(),
-        set_threshold("gate", ThresholdValue { gate: "a", threshold: "b", mode: None }, 1).unwrap_err().to_string(),
+        set_threshold("gate", ThresholdValue { gate: "a", threshold: "b", mode: None }, 1)
+            .unwrap_err()
+            .to_string(),
     ])
     .collect();
     insta::assert_snapshot!(told.join("\n"));

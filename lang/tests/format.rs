@@ -72,7 +72,18 @@ fn said(text: &str) -> (Vec<String>, String) {
 /// A file with blanks, line ends and comments thrown in between its tokens.
 fn scattered() -> impl Strategy<Value = String> {
     let trivia = prop::sample::select(vec![
-        "", " ", "  ", "\t", "\n", "\n\n", "\n\n\n", " \r\n", " // why\n", "\n// above\n", "\n  // a\n\n  // b\n", "//x\n",
+        "",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\n\n",
+        "\n\n\n",
+        " \r\n",
+        " // why\n",
+        "\n// above\n",
+        "\n  // a\n\n  // b\n",
+        "//x\n",
     ]);
     let texts = [FILES[0].1, FILES[1].1, FILES[2].1, MESSY];
     (0..texts.len(), prop::collection::vec((0..400_usize, trivia), 0..12)).prop_map(move |(which, puts)| {

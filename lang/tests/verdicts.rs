@@ -176,7 +176,13 @@ struct Verdict {
 fn verdict(stops: impl IntoIterator<Item = (bool, String)>) -> Verdict {
     let stops: Vec<(bool, String)> = stops.into_iter().collect();
     let rejects = stops.iter().any(|(rejects, _)| *rejects);
-    let verdict = if rejects { "REJECT" } else if stops.is_empty() { "PASS" } else { "PAUSE" };
+    let verdict = if rejects {
+        "REJECT"
+    } else if stops.is_empty() {
+        "PASS"
+    } else {
+        "PAUSE"
+    };
     // A rejection is explained by what rejects.
     let stops = stops.into_iter().filter(|(rejecting, _)| *rejecting || !rejects).map(|(_, id)| id).collect();
     Verdict { verdict, stops }
@@ -206,9 +212,10 @@ impl Gate {
 
     fn decides(&self, mode: usize, facts: &Facts, access: Option<bool>) -> Verdict {
         let here = |scope: &Scope| scope.is_none_or(|name| name == MODES[mode]);
-        let fired = self.rules.iter().enumerate().filter(|(_, rule)| {
-            here(&rule.scope) && rule.when.holds(facts, self.limits[mode]) == Some(true)
-        });
+        let fired =
+            self.rules.iter().enumerate().filter(|(_, rule)| {
+                here(&rule.scope) && rule.when.holds(facts, self.limits[mode]) == Some(true)
+            });
         let fired = fired.map(|(n, rule)| (rule.rejects, format!("r{n}")));
         let absent = [
             ("a", facts.a.is_none()),
@@ -305,8 +312,9 @@ fn gate() -> impl Strategy<Value = Gate> {
     let rule = (any::<bool>(), scope(), condition());
     let rule = rule.prop_map(|(rejects, scope, when)| Rule { rejects, scope, when });
     let names: Vec<&str> = FACTS.iter().map(|(name, _)| *name).collect();
-    let missing = prop::sample::subsequence(names, 0..4)
-        .prop_flat_map(move |names| names.into_iter().map(|n| (Just(n), any::<bool>(), scope())).collect::<Vec<_>>());
+    let missing = prop::sample::subsequence(names, 0..4).prop_flat_map(move |names| {
+        names.into_iter().map(|n| (Just(n), any::<bool>(), scope())).collect::<Vec<_>>()
+    });
     let limits = prop::array::uniform2(0..4_i64);
     (limits, prop::collection::vec(rule, 1..6), missing, any::<bool>())
         .prop_map(|(limits, rules, missing, access)| Gate { limits, rules, missing, access })
@@ -340,7 +348,10 @@ fn hold_against_each_other(gates: u32, facts_each: usize) {
         })
         .unwrap();
     let [passed, paused, rejected] = seen.into_inner();
-    println!("{} verdicts agree: {passed} PASS, {paused} PAUSE, {rejected} REJECT", passed + paused + rejected);
+    println!(
+        "{} verdicts agree: {passed} PASS, {paused} PAUSE, {rejected} REJECT",
+        passed + paused + rejected
+    );
     assert!(passed > 0 && paused > 0 && rejected > 0, "all three are seen");
 }
 

@@ -29,10 +29,7 @@ pub struct TableTest {
 /// Runs all table tests of a bundle in the order of files and rows; errors mean that they do not load.
 ///
 /// What they touch of the bundle is added to `coverage`, if there is one.
-pub fn run(
-    bundle: &Arc<Bundle>,
-    coverage: Option<&mut Coverage>,
-) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
+pub fn run(bundle: &Arc<Bundle>, coverage: Option<&mut Coverage>) -> Result<Vec<TableTest>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut tables = Vec::new();
     for file in bundle.sources().of_kind(FileKind::TableTest) {

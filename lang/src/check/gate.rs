@@ -343,7 +343,8 @@ impl Checking<'_> {
     fn unread_facts(&mut self) {
         let rules = &self.rules;
         let of_messages = rules.rules.iter().map(|rule| &rule.message);
-        let of_messages = of_messages.chain(rules.missing.iter().filter_map(|missing| missing.message.as_ref()));
+        let of_messages =
+            of_messages.chain(rules.missing.iter().filter_map(|missing| missing.message.as_ref()));
         let named = of_messages.flatten().filter_map(|segment| match segment {
             Segment::Fact(name) => Some(name),
             Segment::Text(_) | Segment::Threshold(_) => None,

@@ -122,12 +122,15 @@ impl Finding<'_> {
         let name = &self.rule.name;
         let modes = match self.modes.as_slice() {
             [] => String::new(),
-            modes => format!(" in {}", modes.iter().map(|mode| format!("`{mode}`")).collect::<Vec<_>>().join(", ")),
+            modes => {
+                format!(" in {}", modes.iter().map(|mode| format!("`{mode}`")).collect::<Vec<_>>().join(", "))
+            }
         };
         let warning = |code, message| Diagnostic::warning(code, message).at(self.rule.place.clone());
         match self.what {
             What::Never => {
-                let message = format!("rule `{name}` never fires{modes}: no values of its facts make it true");
+                let message =
+                    format!("rule `{name}` never fires{modes}: no values of its facts make it true");
                 warning(codes::NEVER_FIRES, message).help("compare its bounds, or take it away")
             }
             What::Always => {
@@ -189,9 +192,7 @@ impl Reach<'_> {
     fn cases(&self, condition: &Condition, truth: bool) -> Option<Vec<Case>> {
         let one = |key: String, is: Is| Some(vec![Case::from([(key, is)])]);
         match (condition, truth) {
-            (Condition::Bool(value), _) => {
-                Some(if *value == truth { vec![Case::new()] } else { Vec::new() })
-            }
+            (Condition::Bool(value), _) => Some(if *value == truth { vec![Case::new()] } else { Vec::new() }),
             (Condition::Fact(name), _) => one(name.clone(), Is::True(truth)),
             (Condition::Not(operand), _) => self.cases(operand, !truth),
             (Condition::And(operands), true) | (Condition::Or(operands), false) => {
@@ -227,9 +228,8 @@ impl Reach<'_> {
             return Some(self.number_is(fact, op.flipped(), bound));
         }
         let text = match (left, right) {
-            (Condition::Fact(fact), Condition::Text(text)) | (Condition::Text(text), Condition::Fact(fact)) => {
-                Some((fact, text))
-            }
+            (Condition::Fact(fact), Condition::Text(text))
+            | (Condition::Text(text), Condition::Fact(fact)) => Some((fact, text)),
             _ => None,
         };
         let case = match (text, op) {

@@ -78,11 +78,7 @@ impl Writer<'_> {
     }
 
     /// A path, an action or a number with its unit, as one token.
-    fn atom(
-        &self,
-        token: Token,
-        tokens: &mut std::iter::Peekable<impl Iterator<Item = Token>>,
-    ) -> Token {
+    fn atom(&self, token: Token, tokens: &mut std::iter::Peekable<impl Iterator<Item = Token>>) -> Token {
         let end = self.layout.atoms.get(&token.start).copied().unwrap_or(token.end);
         while tokens.next_if(|next| next.start < end).is_some() {}
         Token { end, ..token }

@@ -225,9 +225,7 @@ fn quantity(at: &mut Cursor<'_>) -> LiteralKind {
     let has_unit = match (at.kind(1), at.word_at(1)) {
         (Some(TokenKind::Percent), _) => at.joined(1) || at.next_is_near(),
         (_, Some(_)) if at.joined(1) => true,
-        (_, Some(word)) => {
-            is_currency(word) && at.next_is_near() && at.kind(2) != Some(TokenKind::Assign)
-        }
+        (_, Some(word)) => is_currency(word) && at.next_is_near() && at.kind(2) != Some(TokenKind::Assign),
         _ => false,
     };
     at.step();

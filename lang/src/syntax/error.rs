@@ -73,9 +73,11 @@ pub(super) fn unexpected(
         "+" | "-" | "*" | "/" | "%" if operator => {
             diagnostic.help("there is no arithmetic here: compute a fact in Rego")
         }
-        "\u{feff}" => diagnostic
-            .help("save the file without a byte order mark")
-            .fix(Fix::sure("take the byte order mark away", place, "")),
+        "\u{feff}" => diagnostic.help("save the file without a byte order mark").fix(Fix::sure(
+            "take the byte order mark away",
+            place,
+            "",
+        )),
         "#" => diagnostic.help("a comment begins with `//`").fix(instead("//")),
         "," | ";" if expected.contains("`}`") => diagnostic
             .help(format!("nothing stands between entries or clauses: take the `{found}` away"))
@@ -97,9 +99,11 @@ pub(super) fn unexpected(
             let quoted = expected.iter().filter_map(|word| word.strip_prefix('`')?.strip_suffix('`'));
             let keywords = quoted.filter(|word| word.starts_with(char::is_alphabetic));
             match suggest(found, keywords) {
-                Some(word) => diagnostic
-                    .help(format!("did you mean `{word}`?"))
-                    .fix(Fix::maybe(format!("write `{word}`"), place, word)),
+                Some(word) => diagnostic.help(format!("did you mean `{word}`?")).fix(Fix::maybe(
+                    format!("write `{word}`"),
+                    place,
+                    word,
+                )),
                 None => diagnostic,
             }
         }

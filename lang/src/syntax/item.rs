@@ -111,9 +111,8 @@ pub(super) fn begins_clause(at: &Cursor<'_>) -> bool {
 
 /// Whether a clause begins here, or what its author took for one: `deny r:`, `treshold x:`.
 fn looks_like_a_clause(at: &Cursor<'_>) -> bool {
-    const GOES_ON: [&str; 12] = [
-        "and", "or", "not", "contains", "when", "because", "step", "stricter", "learn", "fixed", "on", "by",
-    ];
+    const GOES_ON: [&str; 12] =
+        ["and", "or", "not", "contains", "when", "because", "step", "stricter", "learn", "fixed", "on", "by"];
     let goes_on = |further| at.word_at(further).is_some_and(|word| GOES_ON.contains(&word) || word == "in");
     let two_words = at.word_at(0).is_some() && at.word_at(1).is_some();
     begins_clause(at) || two_words && !goes_on(0) && !goes_on(1)

@@ -96,7 +96,9 @@ fn first(rest: &str) -> (TokenKind, usize) {
     let mut bytes = rest.bytes();
     let (Some(one), two) = (bytes.next(), bytes.next()) else { return (Stray, 0) };
     match (one, two) {
-        (b' ' | b'\t' | b'\r' | b'\n', _) => (Blank, run(rest, |b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))),
+        (b' ' | b'\t' | b'\r' | b'\n', _) => {
+            (Blank, run(rest, |b| matches!(b, b' ' | b'\t' | b'\r' | b'\n')))
+        }
         (b'/', Some(b'/')) => (Comment, run(rest, |b| b != b'\n')),
         (b'a'..=b'z' | b'A'..=b'Z' | b'_', _) => (Word, run(rest, is_word)),
         (b'0'..=b'9', _) => (Number, number(rest)),

@@ -48,7 +48,7 @@ impl Skill for File {
     fn run(&self, act: Act<'_>) -> Report {
         let report = report(|| {
             let arguments = Arguments::read(act.with).map_err(unfit)?;
-            let root = Root::open(act.workspace.root())?;
+            let root = Root::open(act.workspace.root(), act.key)?;
             carry_out(&act, &root, &arguments)
         });
         // What was there is kept before anything is changed.
@@ -58,7 +58,7 @@ impl Skill for File {
 
     fn undo(&self, act: Act<'_>) -> Report {
         report(|| {
-            let root = Root::open(act.workspace.root())?;
+            let root = Root::open(act.workspace.root(), act.key)?;
             let Some(backup) = Backup::read(act.workspace, act.run, act.step, act.key)? else {
                 return match act.undoes {
                     // What succeeded was kept first, so it is gone.

@@ -23,13 +23,19 @@ use crate::failure::{Failure, FailureClass};
 /// The most bytes of a file that is changed.
 pub(super) const LARGEST: u64 = 256 << 20;
 
-/// The workspace, opened.
-pub(super) struct Root(OwnedFd);
+/// The workspace, opened for one effect.
+pub(super) struct Root {
+    folder: OwnedFd,
+    /// What tells this effect from others that write the same file at the same time.
+    key: Digest,
+}
 
 impl Root {
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    /// Opens it; all tries of one effect give the same key.
+    pub(super) fn open(path: &Path, key: &str) -> Result<Self, Failure> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        open(path, flags, Mode::empty()).map(Self).map_err(|e| failed("the workspace", e))
+        let folder = open(path, flags, Mode::empty()).map_err(|e| failed("the workspace", e))?;
+        Ok(Self { folder, key: Digest::of(key.as_bytes()) })
     }
 
     /// How a file is now.
@@ -71,8 +77,9 @@ impl Root {
     /// Writes a whole file: beside it first, then in its place.
     pub(super) fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let (parent, name) = self.parent(path).map_err(|e| failed(path, e))?;
-        let beside =
-            format!(".cku-{}", Digest::of(name.as_bytes()).to_string().get(7..23).unwrap_or("beside"));
+        // The same for each try, so that what an earlier one left is taken away; another for each effect.
+        let of = Digest::of(&[self.key.as_bytes().as_slice(), name.as_bytes()].concat());
+        let beside = format!(".cku-{}", of.to_string().get(7..23).unwrap_or("beside"));
         let _ = unlinkat(&parent, &beside, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = openat2(&parent, &beside, flags, Mode::from_raw_mode(0o600), beneath())
@@ -151,7 +158,7 @@ impl Root {
 
     fn open_dir(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        openat2(self.0.as_fd(), path, flags, Mode::empty(), beneath())
+        openat2(self.folder.as_fd(), path, flags, Mode::empty(), beneath())
     }
 }
 

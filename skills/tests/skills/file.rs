@@ -221,3 +221,24 @@ proptest! {
         prop_assert_eq!(tree(place.workspace.root()), before);
     }
 }
+
+#[test]
+fn runs_that_write_the_same_file_at_once_are_not_in_each_others_way() {
+    let place = Place::new();
+    let told: Vec<String> = std::thread::scope(|scope| {
+        let write = |n: usize| {
+            let place = &place;
+            scope.spawn(move || {
+                let with = json!({"op": "write", "path": "shared.txt", "text": "x".repeat(n)});
+                (0..20)
+                    .map(|m| failure(&place.act("file", with.clone(), &format!("run-{n}/step/{m}"), false)))
+                    .collect()
+            })
+        };
+        let threads: Vec<_> = (1..5).map(write).collect();
+        threads.into_iter().flat_map(|thread| -> Vec<String> { thread.join().unwrap() }).collect()
+    });
+    assert!(told.iter().all(|told| told == "succeeded"), "{told:?}");
+    let left: Vec<String> = tree(place.workspace.root()).into_keys().collect();
+    assert_eq!(left, ["shared.txt"]);
+}
