@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use cku_base::diagnostic::Diagnostic;
 use cku_lang::{codes, compile, parse};
-use common::{FILES, changed, changes, modes};
-use proptest::prelude::*;
+use common::{FILES, modes};
 
 /// Parses and compiles on a small stack, as the threads of a server have.
 fn check(text: String) -> (Vec<Diagnostic>, Duration) {
@@ -115,35 +114,5 @@ fn every_truncation_is_reported() {
             let (_, errors) = parse(file, cut);
             assert!(whole || matches!(errors.len(), 1..=2), "{file} cut at {end}: {errors:?}");
         }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn changed_files_never_panic(which in 0..FILES.len(), changes in changes()) {
-        let text = changed(FILES[which].1, &changes);
-        let (ast, syntax) = parse("f.gate", &text);
-        for diagnostic in &syntax {
-            let place = diagnostic.place.as_ref().unwrap();
-            prop_assert!(text.get(place.span.clone()).is_some());
-        }
-        let others = FILES.iter().enumerate().filter(|(i, _)| *i != which).map(|(_, (file, text))| parse(file, text).0);
-        let asts: Vec<_> = others.chain([ast]).collect();
-        if let Ok(compiled) = compile(&asts, &modes()) {
-            let policies: cedar_policy::PolicySet = compiled.cedar().parse().unwrap();
-            let validator = cedar_policy::Validator::new(compiled.schema.parse().unwrap());
-            let valid = validator.validate(&policies, cedar_policy::ValidationMode::Strict);
-            prop_assert!(valid.validation_passed(), "{}\n{}", text, valid);
-            for module in compiled.modules {
-                regorus::Engine::new().add_policy(module.path, module.text).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn any_text_never_panics(text in "\\PC{0,200}") {
-        let _ = compile(&[parse("f.gate", &text).0], &modes());
     }
 }
