@@ -6,7 +6,7 @@ use cku_base::diagnostic::{Diagnostic, LineIndex, Place};
 
 use crate::{
     model::{CompareOp, Direction, RuleKind},
-    syntax::{Token, TokenKind},
+    token::{Token, TokenKind},
 };
 
 /// The bytes of a node in its file's text.

@@ -51,6 +51,7 @@ mod format;
 mod literal;
 mod model;
 mod syntax;
+mod token;
 mod types;
 
 pub use ast::Ast;
@@ -62,5 +63,6 @@ pub use model::{
     Missing, Origin, Policy, PolicyEffect, RegoModule, Rule, RuleKind, Rules, Segment, Sequence,
     SequenceEntry, Threshold,
 };
-pub use syntax::{Token, TokenKind, parse};
+pub use syntax::parse;
+pub use token::{Token, TokenKind};
 pub use types::Type;

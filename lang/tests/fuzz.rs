@@ -84,7 +84,9 @@ fn compiler(text: &str) {
     for gate in &compiled.gates {
         let cku_lang::GateBody::Rules(rules) = &gate.body else { continue };
         for threshold in &rules.thresholds {
-            if let Ok(edited) = add_threshold_value(text, &gate.name, &threshold.name, "staging", threshold.default) {
+            if let Ok(edited) =
+                add_threshold_value(text, &gate.name, &threshold.name, "staging", threshold.default)
+            {
                 assert!(compile(&[parse("f.gate", &edited).0], &modes()).is_ok(), "{edited}");
             }
         }

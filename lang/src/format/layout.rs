@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ast::*,
-    syntax::{Token, TokenKind},
+    token::{Token, TokenKind},
 };
 
 /// What begins with a token, and so on a line of its own.

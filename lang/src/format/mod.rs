@@ -11,7 +11,8 @@ use cku_base::diagnostic::Diagnostic;
 
 use crate::{
     ast::Ast,
-    syntax::{Token, TokenKind, parse},
+    syntax::parse,
+    token::{Token, TokenKind},
 };
 use columns::Line;
 use layout::{Layout, Start};

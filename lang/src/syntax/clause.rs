@@ -4,13 +4,23 @@ use super::{
     cursor::{Cursor, Parsed, Reported},
     error,
     expression::condition,
-    item::begins_clause,
-    token::TokenKind,
+    literal::literal,
 };
 use crate::{
     ast::*,
     model::{Direction, RuleKind},
+    token::TokenKind,
 };
+
+/// The words that clauses begin with.
+pub(super) const CLAUSES: [&str; 8] =
+    ["`decide`", "`facts`", "`in`", "`missing`", "`pause`", "`reject`", "`require`", "`threshold`"];
+
+/// Whether a clause begins here, and no entry of a block of that name: `pause r:`, not `pause:`.
+pub(super) fn begins_clause(at: &Cursor<'_>) -> bool {
+    let is_word = at.word_at(0).is_some_and(|word| CLAUSES.iter().any(|c| c.trim_matches('`') == word));
+    is_word && at.word_at(1).is_some()
+}
 
 /// A clause, and the spans within it that were left out for errors.
 pub(super) fn clause(at: &mut Cursor<'_>) -> Parsed<(Clause, Vec<Span>)> {
@@ -196,39 +206,4 @@ fn threshold(at: &mut Cursor<'_>, whole: usize) -> Parsed<(Clause, Vec<Span>)> {
 /// Whether `in` begins a range here, and not the next clause: `in 1..2`, not `in prod missing x`.
 fn is_range(at: &mut Cursor<'_>) -> bool {
     at.is_word("`in`") && at.word_at(1).is_none_or(|word| matches!(word, "true" | "false"))
-}
-
-/// A text, a truth value, or a number with its unit.
-pub(super) fn literal(at: &mut Cursor<'_>) -> Parsed<Literal> {
-    let start = at.offset();
-    at.expect(error::A_VALUE);
-    let kind = match (at.kind(0), at.word_at(0)) {
-        (Some(TokenKind::Text), _) => LiteralKind::Text(at.quoted()?),
-        (Some(TokenKind::Number), _) => quantity(at),
-        (_, Some("true")) => bool(at, true),
-        (_, Some("false")) => bool(at, false),
-        _ => return Err(at.fail()),
-    };
-    Ok(Literal { kind, span: at.since(start) })
-}
-
-fn bool(at: &mut Cursor<'_>, value: bool) -> LiteralKind {
-    at.step();
-    LiteralKind::Bool(value)
-}
-
-/// `80%`, `80 %`, `12h`, `50 EUR`, `0.75`, `7`. After a blank only `%` and currencies are units, and a
-/// currency is none where a mode of that name gets its value.
-fn quantity(at: &mut Cursor<'_>) -> LiteralKind {
-    let digits = at.token(0).map_or("", |token| at.slice(token)).to_owned();
-    let is_currency = |word: &str| word.len() == 3 && word.bytes().all(|b| b.is_ascii_uppercase());
-    let has_unit = match (at.kind(1), at.word_at(1)) {
-        (Some(TokenKind::Percent), _) => at.joined(1) || at.next_is_near(),
-        (_, Some(_)) if at.joined(1) => true,
-        (_, Some(word)) => is_currency(word) && at.next_is_near() && at.kind(2) != Some(TokenKind::Assign),
-        _ => false,
-    };
-    at.step();
-    let unit = if has_unit { at.step() } else { None };
-    LiteralKind::Quantity(digits, unit.map(|token| at.slice(token).to_owned()))
 }

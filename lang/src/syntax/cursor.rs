@@ -4,13 +4,11 @@ use std::{cmp::Ordering, collections::BTreeSet};
 
 use cku_base::diagnostic::Diagnostic;
 
-use super::{
-    error,
-    token::{Token, TokenKind},
-};
+use super::error;
 use crate::{
     ast::{Name, Source, Span, Text},
     codes,
+    token::{Token, TokenKind},
 };
 
 /// Errors of one file after which nobody reads on.

@@ -7,8 +7,11 @@ use cku_base::{
     suggest,
 };
 
-use super::token::{Token, TokenKind};
-use crate::{ast::Source, codes};
+use crate::{
+    ast::Source,
+    codes,
+    token::{Token, TokenKind},
+};
 
 pub(super) const A_NAME: &str = "a name";
 pub(super) const A_TEXT: &str = "a text in quotes";

@@ -3,17 +3,23 @@
 use cku_base::diagnostic::Diagnostic;
 
 use super::{
-    MAX_NESTING, MAX_OPERATORS,
-    clause::literal,
-    cursor::{Cursor, Parsed},
+    cursor::{Cursor, Parsed, Reported},
     error,
-    token::TokenKind,
+    literal::literal,
 };
 use crate::{
     ast::{Expression, ExpressionKind},
     codes,
     model::CompareOp,
+    token::TokenKind,
 };
+
+/// Parentheses within parentheses, and operators within operators: Cedar aborts a thread with 2 MiB
+/// of stack at about 150.
+const MAX_NESTING: usize = 64;
+
+/// Operators of one condition. Beyond this a reviewer cannot follow, and Cedar's recursion grows.
+const MAX_OPERATORS: usize = 200;
 
 /// A whole condition, of bounded size.
 pub(super) fn condition(at: &mut Cursor<'_>) -> Parsed<Expression> {
@@ -131,7 +137,7 @@ impl Parsing<'_, '_> {
         Err(self.too_large(format!("a condition has at most {MAX_OPERATORS} operators")))
     }
 
-    fn too_large(&mut self, message: String) -> super::cursor::Reported {
+    fn too_large(&mut self, message: String) -> Reported {
         let place = self.at.source.place(&self.at.since(self.start));
         let help = "compute a fact in Rego, or split the rule in several";
         self.at.report(Diagnostic::error(codes::TOO_LARGE, message).at(place).help(help))

@@ -1,12 +1,14 @@
 //! Files, gates and mode blocks, and how the parser goes on after an error in one.
 
 use super::{
-    clause,
+    clause::{self, CLAUSES, begins_clause},
     cursor::{Cursor, Parsed, Reported},
     error,
+};
+use crate::{
+    ast::{Entry, Flag, GateItem, Item, ModeItem, Span, Text},
     token::TokenKind,
 };
-use crate::ast::{Entry, Flag, GateItem, Item, ModeItem, Span, Text};
 
 /// The items of a file, and whether some were left out.
 pub(super) fn file(at: &mut Cursor<'_>) -> (Vec<Item>, bool) {
@@ -94,19 +96,9 @@ fn closes(at: &mut Cursor<'_>, expect_all: fn(&mut Cursor<'_>) -> bool, broken: 
     ends
 }
 
-/// The words that clauses begin with.
-const CLAUSES: [&str; 8] =
-    ["`decide`", "`facts`", "`in`", "`missing`", "`pause`", "`reject`", "`require`", "`threshold`"];
-
 /// Whether a clause begins here; notes that it could.
 fn is_clause_word(at: &mut Cursor<'_>) -> bool {
     CLAUSES.into_iter().fold(false, |found, word| at.is_word(word) || found)
-}
-
-/// Whether a clause begins here, and no entry of a block of that name: `pause r:`, not `pause:`.
-pub(super) fn begins_clause(at: &Cursor<'_>) -> bool {
-    let is_word = at.word_at(0).is_some_and(|word| CLAUSES.iter().any(|c| c.trim_matches('`') == word));
-    is_word && at.word_at(1).is_some()
 }
 
 /// Whether a clause begins here, or what its author took for one: `deny r:`, `treshold x:`.

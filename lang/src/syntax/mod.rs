@@ -10,26 +10,17 @@ mod cursor;
 mod error;
 mod expression;
 mod item;
-mod token;
+mod literal;
 
 use cku_base::diagnostic::Diagnostic;
 
-pub use token::{Token, TokenKind};
-
 use crate::{
     ast::{Ast, Source},
-    codes,
+    codes, token,
 };
 
 /// A gate fits on a page; this is some thousands of them.
 const MAX_BYTES: usize = 16 << 20;
-
-/// Parentheses within parentheses, and operators within operators: Cedar aborts a thread with 2 MiB
-/// of stack at about 150.
-pub(crate) const MAX_NESTING: usize = 64;
-
-/// Operators of one condition. Beyond this a reviewer cannot follow, and Cedar's recursion grows.
-const MAX_OPERATORS: usize = 200;
 
 /// Parses a gate file.
 ///
