@@ -180,7 +180,7 @@ pub(crate) fn local_user() -> Principal {
 /// Shows why a role or a key was not changed.
 pub(crate) fn not_changed(error: &OfficeError) -> Exit {
     match error {
-        OfficeError::Act(error) => crate::commands::acts::refused(error),
+        OfficeError::Act(error) => crate::render::problems::of_act(error),
         // Not what was asked for, but what others did meanwhile: it may be tried again.
         OfficeError::Meanwhile(_) => failed(error),
         refused => refuse(&foreign(&refused.to_string())),

@@ -2,7 +2,7 @@
 
 use cku_base::TenantPath;
 
-use crate::{entry::Head, journal::ReadError};
+use crate::{entry::Head, store::ReadError};
 
 /// A chain that was recomputed and is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

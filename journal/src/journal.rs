@@ -18,7 +18,7 @@ use crate::{
     projection::{NoProjections, Projector},
     schema::{Making, OpenError},
     sqlite::{Sqlite, pack},
-    store::{Ready, StorageError, Store},
+    store::{ReadError, Ready, StorageError, Store},
     verify,
     writer::{Health, Pending, Writer},
 };
@@ -52,11 +52,6 @@ fn random_salt() -> Result<Salt, String> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map(|()| salt).map_err(|e| format!("no random bytes: {e}"))
 }
-
-/// What could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be read: {0}")]
-pub struct ReadError(#[from] pub(crate) StorageError);
 
 /// A journal: one file, as many readers as want, one writer. Clones are the same journal.
 #[derive(Clone)]

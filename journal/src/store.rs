@@ -27,6 +27,11 @@ pub struct Ready {
 #[error("{0}")]
 pub struct StorageError(pub String);
 
+/// What could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be read: {0}")]
+pub struct ReadError(#[from] pub(crate) StorageError);
+
 /// A backend.
 pub trait Store: Send {
     /// Writes what can be written of a batch in one durable transaction; a command that is refused

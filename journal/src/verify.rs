@@ -6,9 +6,8 @@ use rusqlite::{OptionalExtension, params};
 use crate::{
     damage::{Damage, DamageKind, Verified, VerifyError},
     entry::{Entry, Head, Misfit, check},
-    journal::ReadError,
     sqlite::{COLUMNS, Sqlite, Stored, head},
-    store::{StorageError, Store},
+    store::{ReadError, StorageError, Store},
 };
 
 /// Entries that are recomputed at the end of each chain when a journal is opened.

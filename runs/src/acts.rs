@@ -213,7 +213,7 @@ pub fn change_role(
         let known: Vec<&str> = roles.keys().map(String::as_str).collect();
         let hint = cku_base::suggest(&grant.role, known.iter().copied());
         return Err(OfficeError::Act(ActError::NoSuchRole {
-            role: crate::plan::shown(&grant.role),
+            role: crate::problem::shown(&grant.role),
             known: known.join(", "),
             hint: hint.map_or_else(String::new, |n| format!("; did you mean `{n}`?")),
         }));
@@ -223,12 +223,12 @@ pub fn change_role(
     let subject = office::role_subject(grant);
     let change = RoleChange { grant: grant.clone() };
     for _ in 0..TRIES {
-        let after = office::last(journal, &grant.tenant, &subject)?;
+        let after = store::last(journal, &grant.tenant, &subject)?;
         if !granted && is_last_admin(journal, grant)? {
             return Err(OfficeError::LastAdmin(grant.principal.clone()));
         }
         let place = (&grant.tenant, kind.clone(), subject.as_str());
-        match office::note_after(journal, place, by, &change, after) {
+        match store::note_after(journal, place, by, &change, after) {
             Err(error) if error.is_conflict() => {}
             done => return Ok(done?),
         }
@@ -268,7 +268,7 @@ pub fn trust_key(
 ) -> Result<(), OfficeError> {
     let root = TenantPath::root();
     allowed_on_tenant(journal, worker, by, "role:grant", &root)?;
-    match office::note_after(journal, (&root, Kind::KeyTrusted, office::KEYS), by, trusted, after) {
+    match store::note_after(journal, (&root, Kind::KeyTrusted, office::KEYS), by, trusted, after) {
         Err(error) if error.is_conflict() => Err(OfficeError::Meanwhile("the keys")),
         done => Ok(done?),
     }
@@ -307,7 +307,7 @@ pub fn revoke_key(
         let keys = trusted_keys(journal)?.into_iter().map(serde_json::from_value::<Key>);
         let keys = keys.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)?;
         let key = keys.iter().find(|key| key.id == revoked.id);
-        let key = key.ok_or_else(|| OfficeError::NoSuchKey(crate::plan::shown(&revoked.id)))?;
+        let key = key.ok_or_else(|| OfficeError::NoSuchKey(crate::problem::shown(&revoked.id)))?;
         if let Some(at) = key.revoked_at {
             return Err(OfficeError::Revoked { id: key.id.clone(), at });
         }
@@ -315,7 +315,7 @@ pub fn revoke_key(
         if key.speaks_for_administrators() && !others {
             return Err(OfficeError::LastKey(key.id.clone()));
         }
-        match office::note_after(journal, (&root, Kind::KeyRevoked, office::KEYS), by, revoked, after) {
+        match store::note_after(journal, (&root, Kind::KeyRevoked, office::KEYS), by, revoked, after) {
             Err(error) if error.is_conflict() => {}
             done => return Ok(done?),
         }

@@ -273,7 +273,7 @@ impl Run {
             return Ok(());
         }
         let hint = hint(gate, &known);
-        Err(Refusal::NoSuchGate { gate: crate::plan::shown(gate), known: known.join(", "), hint })
+        Err(Refusal::NoSuchGate { gate: crate::problem::shown(gate), known: known.join(", "), hint })
     }
 
     fn not_twice(

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::{
     bundles::activation,
-    office::{self, ADMIN, GENESIS, Genesis, RoleChange, draft, role_subject},
+    office::{self, ADMIN, GENESIS, Genesis, RoleChange, role_subject},
     projection::KEYS,
-    store::StoreError,
+    store::{self, StoreError},
 };
 
 /// Why a journal was not founded.
@@ -82,9 +82,9 @@ pub fn found(
     let (activated, files) = activation(bundle)?;
     let role = role_subject(&grant);
     let drafts = vec![
-        draft((&root, Kind::Genesis, GENESIS), by, genesis)?,
-        draft((&root, Kind::RoleGranted, &role), by, &RoleChange { grant })?,
-        draft((&root, Kind::BundleActivated, "bundle"), by, &activated)?,
+        store::draft((&root, Kind::Genesis, GENESIS), by, genesis)?,
+        store::draft((&root, Kind::RoleGranted, &role), by, &RoleChange { grant })?,
+        store::draft((&root, Kind::BundleActivated, "bundle"), by, &activated)?,
     ];
     let guard = Some(Guard { tenant: root.clone(), subject: GENESIS.to_owned(), after: 0 });
     match journal.append(Command { drafts, key: None, guard, blobs: vec![(root, files)] }) {
@@ -103,5 +103,5 @@ pub fn trusted_keys(journal: &Journal) -> Result<Vec<Value>, StoreError> {
 ///
 /// Asked before the keys are read, so that what is added meanwhile is noticed.
 pub fn keys_changed_at(journal: &Journal) -> Result<u64, StoreError> {
-    office::last(journal, &TenantPath::root(), office::KEYS)
+    store::last(journal, &TenantPath::root(), office::KEYS)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cku_base::{diagnostic::Diagnostic, suggest};
 use cku_gates::Step;
 
-use crate::plan::{ids, problem, shown};
+use crate::problem::{ids, problem, shown};
 
 /// What is known of a step while cycles are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -37,6 +37,7 @@ mod next;
 mod office;
 mod permission;
 mod plan;
+mod problem;
 mod projection;
 mod state;
 mod store;

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::access::RoleGrant;
-use cku_gates::{Authentication, Submitter};
-use cku_journal::{Command, Draft, Guard, Journal, Kind};
+use cku_gates::Authentication;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::store::{StoreError, with_actor};
 
 /// The subject of the first entry.
 pub const GENESIS: &str = "genesis";
@@ -142,41 +139,4 @@ pub struct AccessDecided {
     pub why: String,
     /// Under which policies.
     pub bundle_revision: Digest,
-}
-
-/// An actor, as entries name it.
-pub(crate) fn actor(by: &Submitter) -> Value {
-    // A principal always has a JSON form.
-    serde_json::to_value(by).unwrap_or(Value::Null)
-}
-
-/// An entry to be that belongs to no run.
-pub(crate) fn draft(
-    (tenant, kind, subject): (&TenantPath, Kind, &str),
-    by: &Submitter,
-    body: &impl Serialize,
-) -> Result<Draft, StoreError> {
-    let Value::Object(members) = serde_json::to_value(body)? else {
-        return Err(StoreError::Json("not an object".to_owned()));
-    };
-    Ok(Draft { tenant: tenant.clone(), kind, body: with_actor(members, &actor(by), subject) })
-}
-
-/// The place of the last entry about a subject; 0 where there is none.
-pub(crate) fn last(journal: &Journal, tenant: &TenantPath, subject: &str) -> Result<u64, StoreError> {
-    Ok(journal.stream(tenant, subject)?.last().map_or(0, |entry| entry.header.seq))
-}
-
-/// Adds one entry to a stream, unless somebody else added to it after `after`.
-pub(crate) fn note_after(
-    journal: &Journal,
-    (tenant, kind, subject): (&TenantPath, Kind, &str),
-    by: &Submitter,
-    body: &impl Serialize,
-    after: u64,
-) -> Result<(), StoreError> {
-    let drafts = vec![draft((tenant, kind, subject), by, body)?];
-    let guard = Some(Guard { tenant: tenant.clone(), subject: subject.to_owned(), after });
-    journal.append(Command { drafts, guard, ..Command::default() })?;
-    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Plan files: what a person writes, read into what the gates decide on.
 
-use std::collections::BTreeSet;
-
 use cku_base::{
     TenantPath,
     diagnostic::{Diagnostic, Place},
@@ -11,7 +9,10 @@ use cku_base::{
 use cku_gates::{RunSubmission, read_submission};
 use serde_json::{Map, Value};
 
-use crate::graph;
+use crate::{
+    graph,
+    problem::{problem, shown},
+};
 
 /// Steps of one plan.
 const MAX_STEPS: usize = 1_000;
@@ -201,18 +202,4 @@ fn is_step_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().next().is_some_and(name)
         && text.bytes().all(|b| name(b) || b == b'_' || b == b'-')
-}
-
-/// The beginning of a text from outside.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
-}
-
-pub(crate) fn problem(code: &'static str, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(code, message)
-}
-
-/// The ids of a list of steps, for hints.
-pub(crate) fn ids(steps: &[cku_gates::Step]) -> BTreeSet<&str> {
-    steps.iter().map(|s| s.id.as_str()).collect()
 }

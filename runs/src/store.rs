@@ -3,6 +3,7 @@
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_gates::{RunSubmission, Submitter, read_submission};
 use cku_journal::{AppendError, Command, Draft, Guard, Journal, Kind, ReadError};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -63,7 +64,7 @@ pub fn find(journal: &Journal, run: &str) -> Result<(TenantPath, RunRow), StoreE
             return Ok((tenant, serde_json::from_value(row)?));
         }
     }
-    Err(StoreError::NoSuchRun(crate::plan::shown(run)))
+    Err(StoreError::NoSuchRun(crate::problem::shown(run)))
 }
 
 /// Where a run stands, as it is listed.
@@ -150,7 +151,7 @@ pub(crate) fn add(
     let subject = subject(&run.id);
     let actor = match actor {
         Actor::Cku => json!("cku"),
-        Actor::Person(by) => crate::office::actor(by),
+        Actor::Person(by) => named(by),
     };
     let mut drafts = Vec::with_capacity(events.len());
     for event in &events {
@@ -187,7 +188,7 @@ pub(crate) fn note(
     let Value::Object(members) = serde_json::to_value(body)? else {
         return Err(StoreError::Json("not an object".to_owned()));
     };
-    let body = with_actor(members, &crate::office::actor(by), subject);
+    let body = with_actor(members, &named(by), subject);
     let drafts = vec![Draft { tenant: tenant.clone(), kind, body }];
     journal.append(Command { drafts, key: None, guard: None, blobs })?;
     Ok(())
@@ -201,4 +202,41 @@ pub fn run_id(time: Timestamp, random: [u8; 10]) -> String {
     let bits = (millis << 80) | random;
     let digit = |at: u32| DIGITS.get((bits >> (5 * at)) as usize & 31).map_or('0', |d| char::from(*d));
     format!("run-{}", (0..26).rev().map(digit).collect::<String>())
+}
+
+/// An actor, as entries name it.
+fn named(by: &Submitter) -> Value {
+    // A principal always has a JSON form.
+    serde_json::to_value(by).unwrap_or(Value::Null)
+}
+
+/// An entry to be that belongs to no run.
+pub(crate) fn draft(
+    (tenant, kind, subject): (&TenantPath, Kind, &str),
+    by: &Submitter,
+    body: &impl Serialize,
+) -> Result<Draft, StoreError> {
+    let Value::Object(members) = serde_json::to_value(body)? else {
+        return Err(StoreError::Json("not an object".to_owned()));
+    };
+    Ok(Draft { tenant: tenant.clone(), kind, body: with_actor(members, &named(by), subject) })
+}
+
+/// The place of the last entry about a subject; 0 where there is none.
+pub(crate) fn last(journal: &Journal, tenant: &TenantPath, subject: &str) -> Result<u64, StoreError> {
+    Ok(journal.stream(tenant, subject)?.last().map_or(0, |entry| entry.header.seq))
+}
+
+/// Adds one entry to a stream, unless somebody else added to it after `after`.
+pub(crate) fn note_after(
+    journal: &Journal,
+    (tenant, kind, subject): (&TenantPath, Kind, &str),
+    by: &Submitter,
+    body: &impl Serialize,
+    after: u64,
+) -> Result<(), StoreError> {
+    let drafts = vec![draft((tenant, kind, subject), by, body)?];
+    let guard = Some(Guard { tenant: tenant.clone(), subject: subject.to_owned(), after });
+    journal.append(Command { drafts, guard, ..Command::default() })?;
+    Ok(())
 }

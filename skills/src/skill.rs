@@ -5,8 +5,6 @@ use serde_json::{Map, Value};
 use crate::{
     arguments::ArgumentError,
     cancel::Cancel,
-    command::Command,
-    file::File,
     launch::Launcher,
     report::{Report, Stream},
     workspace::Workspace,
@@ -82,16 +80,4 @@ pub trait Skill: Send + Sync {
     /// Takes its effect back, which may be there in part or not at all unless the try succeeded; doing
     /// that twice is as doing it once.
     fn undo(&self, act: Act<'_>) -> Report;
-}
-
-static SKILLS: [&dyn Skill; 2] = [&Command, &File];
-
-/// The skill of this name.
-pub fn find(name: &str) -> Option<&'static dyn Skill> {
-    SKILLS.into_iter().find(|skill| skill.name() == name)
-}
-
-/// The names of all skills.
-pub fn names() -> Vec<&'static str> {
-    SKILLS.iter().map(|skill| skill.name()).collect()
 }

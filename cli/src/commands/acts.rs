@@ -2,7 +2,7 @@
 
 use cku_base::{BasisPoints, Digest, Timestamp};
 use cku_gates::{ApprovalDecision, Ballot, VoterKind};
-use cku_runs::{ActError, Command, Label, Run, Strategy};
+use cku_runs::{Command, Label, Run, Strategy};
 
 use crate::{
     exit::Exit,
@@ -239,17 +239,7 @@ fn act(by: &By, command: &Command) -> Result<Run, Exit> {
     let (tenant, _) = cku_runs::find(&journal, &by.run).map_err(|e| render::problems::of_store(&e))?;
     let mut worker = journal::active_worker(&journal)?;
     let done = cku_runs::act(&journal, &mut worker, (&tenant, &by.run), &who, command, journal::now());
-    done.map_err(|error| refused(&error))
-}
-
-/// Shows why an act was not done.
-pub(crate) fn refused(error: &ActError) -> Exit {
-    output::problem(foreign(&error.to_string()));
-    match error {
-        ActError::Denied { .. } => Exit::Reject,
-        ActError::Refused(_) | ActError::TakesToken | ActError::NoSuchRole { .. } => Exit::Usage,
-        ActError::Store(_) => Exit::Internal,
-    }
+    done.map_err(|error| render::problems::of_act(&error))
 }
 
 /// A share like `0.95`, in ten-thousandths.

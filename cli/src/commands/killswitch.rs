@@ -3,11 +3,10 @@
 use cku_base::TenantPath;
 use cku_runs::KillSwitch;
 
-use super::acts;
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
-    output,
+    output, render,
 };
 
 /// Stop everything in a tenant and below: nothing is decided to go ahead, and no further step begins.
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let mut worker = journal::active_worker(&journal)?;
     let set = KillSwitch { on: args.set == Set::On, reason: args.reason.clone() };
     let done = cku_runs::set_kill_switch(&journal, &mut worker, &by, &args.tenant, &set);
-    done.map_err(|error| acts::refused(&error))?;
+    done.map_err(|error| render::problems::of_act(&error))?;
     let still = cku_runs::kill_switch(&journal, &args.tenant).map_err(|e| journal::failed(&e))?;
     match still {
         Some((at, _)) if !set.on => output::result(format_args!(

@@ -14,7 +14,7 @@ use cku_runs::{
 };
 use cku_skills::{Cancel, Launcher, Workspace};
 
-use super::{acts, collect, init};
+use super::{collect, init};
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
@@ -219,7 +219,7 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     let mut worker = Worker::new(site.bundle.clone());
     let acted =
         cku_runs::act(&site.journal, &mut worker, (&tenant, id), &site.by, &Command::Resume, journal::now());
-    let run = acted.map_err(|error| acts::refused(&error))?;
+    let run = acted.map_err(|error| render::problems::of_act(&error))?;
     match run.status {
         Status::Running => carry_out(args, &site, &mut worker, run, &workspace, None),
         _ => ask_and_go(args, &site, run, &workspace),

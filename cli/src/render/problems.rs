@@ -1,6 +1,6 @@
 //! Errors of the layers below, shown in one line, and how the command ends by them.
 
-use cku_runs::{BundleError, ExecutionError, GatingError, StoreError};
+use cku_runs::{ActError, BundleError, ExecutionError, GatingError, StoreError};
 
 use super::foreign;
 use crate::{exit::Exit, output};
@@ -42,5 +42,15 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Exit {
             output::problem(foreign(&other.to_string()));
             Exit::Usage
         }
+    }
+}
+
+/// Shows why an act was not done.
+pub(crate) fn of_act(error: &ActError) -> Exit {
+    output::problem(foreign(&error.to_string()));
+    match error {
+        ActError::Denied { .. } => Exit::Reject,
+        ActError::Refused(_) | ActError::TakesToken | ActError::NoSuchRole { .. } => Exit::Usage,
+        ActError::Store(_) => Exit::Internal,
     }
 }

@@ -10,26 +10,11 @@ use std::{
 use cku_base::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::place::Root;
+use super::place::{Root, State};
 use crate::{
     failure::{Failure, FailureClass},
     workspace::Workspace,
 };
-
-/// How a file is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub(super) enum State {
-    /// Not there.
-    Absent,
-    /// There.
-    File {
-        /// Of its bytes.
-        digest: Digest,
-        /// Its permissions.
-        mode: u32,
-    },
-}
 
 impl State {
     pub(super) fn is_file(&self) -> bool {

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use self::{
     arguments::{Arguments, Operation},
-    backup::{Backup, State},
-    place::Root,
+    backup::Backup,
+    place::{Root, State},
 };
 use crate::{
     arguments::ArgumentError,

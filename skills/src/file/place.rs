@@ -16,12 +16,27 @@ use rustix::fs::{
     statat, unlinkat,
 };
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
-use super::backup::State;
 use crate::failure::{Failure, FailureClass};
 
 /// The most bytes of a file that is changed.
 pub(super) const LARGEST: u64 = 256 << 20;
+
+/// How a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum State {
+    /// Not there.
+    Absent,
+    /// There.
+    File {
+        /// Of its bytes.
+        digest: Digest,
+        /// Its permissions.
+        mode: u32,
+    },
+}
 
 /// The workspace, opened for one effect.
 pub(super) struct Root {
