@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     journal::{self, JournalArg},
     load, output,
-    render::style,
+    render::{foreign, style},
 };
 
 /// Make a journal: who may do everything at first, which keys are trusted, which policies are active.
@@ -140,6 +140,10 @@ pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle
         }
         FoundingError::Twice => Err(made_once(path)),
         FoundingError::Open(error) => Err(journal::refuse_to_open(path, &error)),
+        error @ FoundingError::NoAdmin(_) => {
+            output::problem(foreign(&error.to_string()));
+            Err(Exit::Bundle)
+        }
         error => Err(journal::failed(&error)),
     })
 }

@@ -452,3 +452,56 @@ fn fifty_kills_lose_nothing_and_do_nothing_twice() {
     assert_eq!(installation.work("total").as_deref(), Some("x"));
     assert!(installation.is_intact());
 }
+
+#[test]
+fn a_bundle_without_an_administrator_founds_nothing_and_one_without_healing_says_so() {
+    let installation = Installation::local();
+    installation.plan("- {id: a, skill: command, with: {argv: ['false']}, effects: false}\n");
+    let path = |name: &str| installation.path(name);
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), text).unwrap();
+    };
+    let run = |bundle: &str, journal: &str| {
+        installation.cku(&[
+            "run",
+            "plan.yaml",
+            "--workspace",
+            "work",
+            "--bundle",
+            bundle,
+            "--journal",
+            journal,
+        ])
+    };
+    let gates = "gate a \"A\" {\n  decide by rego data.a.decision\n}\n\nmode dev {\n  a\n}\n";
+    let rego = "package a\n\ndecision := {\"verdict\": \"PASS\", \"reasons\": []}\n";
+    write("nobody/bundle.yaml", "name: nobody\nmodes: [dev]\n");
+    write("nobody/a.gate", gates);
+    write("nobody/a.rego", rego);
+    let ran = run("nobody", "nobody.db");
+    assert_eq!(ran.code, 3, "{}", ran.shown());
+    assert!(ran.stderr.contains("the bundle `nobody` has no role `admin`"), "{}", ran.shown());
+
+    for (from, to) in [("access", "some/access"), ("data/entities.yaml", "some/data/entities.yaml")] {
+        let from = crate::environment::repository().join("policies/baseline").join(from);
+        if from.is_dir() {
+            for entry in std::fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap().path();
+                let name = format!("{to}/{}", entry.file_name().unwrap().to_str().unwrap());
+                write(&name, &std::fs::read_to_string(&entry).unwrap());
+            }
+        } else {
+            write(to, &std::fs::read_to_string(from).unwrap());
+        }
+    }
+    let manifest = crate::environment::repository().join("policies/baseline/bundle.yaml");
+    let manifest =
+        std::fs::read_to_string(manifest).unwrap().replace("modes: [dev, staging, prod]", "modes: [dev]");
+    write("some/bundle.yaml", &manifest);
+    write("some/a.gate", gates);
+    write("some/a.rego", rego);
+    let ran = run("some", "some.db");
+    assert_eq!(ran.code, 4, "{}", ran.shown());
+    assert!(ran.stdout.contains("the bundle says nothing at `data.cku.healing.strategy`"), "{}", ran.shown());
+}

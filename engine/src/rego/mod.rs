@@ -156,7 +156,11 @@ impl RegoWorker {
 
     /// The value of a rule, `data.a.b`; none where it is undefined without an error.
     pub(crate) fn rule(&mut self, path: &str) -> Result<Option<Value>, EvalError> {
-        self.guarded(|engine| engine.eval_rule(path.to_owned())).map(defined)
+        match self.guarded(|engine| engine.eval_rule(path.to_owned())) {
+            // Nobody wrote it: that is undefined, too.
+            Err(EvalError::Failed(error)) if error.contains(NO_RULE) => Ok(None),
+            other => other.map(defined),
+        }
     }
 
     /// The value of any query with one expression; none where it is undefined without an error.
@@ -213,6 +217,9 @@ fn defined(value: Value) -> Option<Value> {
 
 /// How deeply a query may nest.
 const QUERY_NESTING: usize = 64;
+
+/// How the evaluator words that there is no such rule.
+const NO_RULE: &str = "not a valid rule path";
 
 /// How the evaluator words its time limit.
 const TIME_LIMIT: &str = "execution exceeded time limit";

@@ -60,8 +60,10 @@ fn sequence(source: &Source<'_>, block: &ModeItem, gates: &DeclaredGates, report
             let message = format!("the bundle has no gate `{name}`");
             // It reads as the next gate.
             slip_in = suggest(name, flags).map(|_| line);
-            let names = gates.names.iter().map(String::as_str).chain(flags);
-            report.add(names::unknown(codes::UNKNOWN_GATE, source, &item.gate.span, message, names));
+            let gates = gates.names.iter().map(String::as_str);
+            let mut known: Vec<&str> = gates.collect();
+            known.extend(slip_in.and_then(|_| suggest(name, flags)));
+            report.add(names::unknown(codes::UNKNOWN_GATE, source, &item.gate.span, message, known));
         }
         listed.declare(source, &item.gate, "gate", report);
         entries.push(entry(source, item, report));
