@@ -60,7 +60,8 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 }
 
 /// Damages that a hand with SQL can do, and what they are called.
-const BY_HAND: [(&str, &str); 38] = [
+const BY_HAND: [(&str, &str); 39] = [
+    ("blank in a row", "UPDATE projections SET value = value || ' ' WHERE key = 'run:1' AND tenant = 1"),
     (
         "changed body",
         "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"n\":7,', '\"n\":8,') AS BLOB) WHERE CAST(body AS TEXT) LIKE '%\"n\":7,%'",
