@@ -11,7 +11,7 @@ use crate::{
     entry::{Entry, Head, Misfit, hashed},
     projection::{ProjectError, Projector, Rows},
     schema::AUTHORITY,
-    sqlite::{COLUMNS, Sqlite, SqliteRows, Stored},
+    sqlite::{COLUMNS, Sqlite, SqliteRows, Stored, written},
     store::{StorageError, Store},
     verify::{tenant_id, walk},
 };
@@ -112,7 +112,7 @@ fn differs<'d>(
         match fresh.next() {
             // To the byte: what reads as the same and was not written is damage, too.
             Some((wanted, value)) if *wanted == place => {
-                if text != value.to_string() {
+                if written(value).ok() != Some(text) {
                     break Some(place);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use cku_base::{Digest, TenantPath, Timestamp};
+use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
@@ -326,7 +326,7 @@ impl Rows for SqliteRows<'_> {
         let sql = "INSERT INTO projections (tenant, name, key, value) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (tenant, name, key) DO UPDATE SET value = ?4";
         let mut insert = self.connection.prepare_cached(sql).map_err(storage)?;
-        insert.execute(params![self.tenant, table, key, value.to_string()]).map_err(storage)?;
+        insert.execute(params![self.tenant, table, key, written(&value)?]).map_err(storage)?;
         Ok(())
     }
 
@@ -336,6 +336,12 @@ impl Rows for SqliteRows<'_> {
         delete.execute(params![self.tenant, table, key]).map_err(storage)?;
         Ok(())
     }
+}
+
+/// A derived value as it is kept: canonical, since bodies come in other orders than they are kept in.
+pub(crate) fn written(value: &Value) -> Result<String, ProjectError> {
+    let text = canonical::to_vec(value).map_err(|e| ProjectError::storage(e.to_string()))?;
+    String::from_utf8(text).map_err(|e| ProjectError::storage(e.to_string()))
 }
 
 fn storage(error: rusqlite::Error) -> ProjectError {
