@@ -11,7 +11,7 @@ use cku_base::diagnostic::Diagnostic;
 
 use crate::{
     ast::Ast,
-    syntax::parse,
+    syntax::{is_currency, parse},
     token::{Token, TokenKind},
 };
 use columns::Line;
@@ -155,7 +155,8 @@ impl Writer<'_> {
         let (digits, unit) = text.split_at(digits);
         match unit.trim() {
             "" => digits.to_owned(),
-            currency if currency.bytes().all(|b| b.is_ascii_uppercase()) => format!("{digits} {currency}"),
+            // What is no currency would be no unit after a blank.
+            unit if is_currency(unit) => format!("{digits} {unit}"),
             unit => format!("{digits}{unit}"),
         }
     }

@@ -32,7 +32,6 @@ fn bool(at: &mut Cursor<'_>, value: bool) -> LiteralKind {
 /// currency is none where a mode of that name gets its value.
 fn quantity(at: &mut Cursor<'_>) -> LiteralKind {
     let digits = at.token(0).map_or("", |token| at.slice(token)).to_owned();
-    let is_currency = |word: &str| word.len() == 3 && word.bytes().all(|b| b.is_ascii_uppercase());
     let has_unit = match (at.kind(1), at.word_at(1)) {
         (Some(TokenKind::Percent), _) => at.joined(1) || at.next_is_near(),
         (_, Some(_)) if at.joined(1) => true,
@@ -42,4 +41,9 @@ fn quantity(at: &mut Cursor<'_>) -> LiteralKind {
     at.step();
     let unit = if has_unit { at.step() } else { None };
     LiteralKind::Quantity(digits, unit.map(|token| at.slice(token).to_owned()))
+}
+
+/// Whether a word is a currency by its form (ISO 4217), known or not.
+pub(crate) fn is_currency(word: &str) -> bool {
+    word.len() == 3 && word.bytes().all(|b| b.is_ascii_uppercase())
 }

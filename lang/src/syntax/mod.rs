@@ -14,6 +14,8 @@ mod literal;
 
 use cku_base::diagnostic::Diagnostic;
 
+pub(crate) use literal::is_currency;
+
 use crate::{
     ast::{Ast, Source},
     codes, token,
