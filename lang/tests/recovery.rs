@@ -72,3 +72,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_chain_is_mended_to_what_it_meant() {
+    let text = |condition: &str| {
+        format!(
+            "gate g \"G\" {{\n  facts from data.g {{ x: count y: bool }}\n  reject r: when {condition} because \"{{x}} {{y}}\"\n}}\n"
+        )
+    };
+    for (chain, meant) in [
+        ("1 < x < 3", Some("1 < x and x < 3")),
+        ("not 1 < x <= 3", Some("not (1 < x and x <= 3)")),
+        ("y or 1 < x < 3", Some("y or (1 < x and x < 3)")),
+        ("(1 < x < 3)", Some("((1 < x and x < 3))")),
+        // What is meant is not certain.
+        ("y == y == y", None),
+        ("1 < x == y", None),
+    ] {
+        let broken = text(chain);
+        let errors = compile(&[parse("f.gate", &broken).0], &modes()).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let (mended, made) = fixed(&broken, &errors);
+        assert_eq!(mended, text(meant.unwrap_or(chain)));
+        assert_eq!(made, usize::from(meant.is_some()));
+    }
+}

@@ -4,7 +4,7 @@ use cku_base::diagnostic::{Diagnostic, Fix};
 
 use super::{Report, names, scope::Scope};
 use crate::{
-    ast::{Expression, ExpressionKind, Literal, Source},
+    ast::{Expression, ExpressionKind, Literal, Source, Span},
     codes,
     condition::Condition,
     literal::{self, Value},
@@ -19,13 +19,15 @@ pub(super) fn condition(
     scope: &Scope,
     report: &mut Report,
 ) -> Option<Condition> {
-    Typing { source, scope, report }.truth(expression)
+    Typing { source, scope, report, whole: expression.span.clone() }.truth(expression)
 }
 
 struct Typing<'a> {
     source: &'a Source<'a>,
     scope: &'a Scope,
     report: &'a mut Report,
+    /// Where the condition stands.
+    whole: Span,
 }
 
 impl Typing<'_> {
@@ -88,15 +90,26 @@ impl Typing<'_> {
     }
 
     fn compare(&mut self, op: CompareOp, left: &Expression, right: &Expression) -> Option<(Condition, Type)> {
-        if let Some(chained) = chained(left) {
+        if let Some((first_op, chained)) = chained(left) {
             let (middle, symbol) = (self.source.slice(&chained.span), op.symbol());
             let (first, last) = (self.source.slice(&left.span), self.source.slice(&right.span));
             let span = left.span.start..right.span.end;
             let diagnostic = Diagnostic::error(codes::CHAINED, "comparisons are not chained");
-            let meant = format!("{first} and {middle} {symbol} {last}");
+            // Behind a `not`, or between other operators, it must stay one condition.
+            let meant = match span == self.whole {
+                true => format!("{first} and {middle} {symbol} {last}"),
+                false => format!("({first} and {middle} {symbol} {last})"),
+            };
             let place = self.source.place(&span);
-            let diagnostic = diagnostic.at(place.clone()).help(format!("write `{meant}`"));
-            self.report.add(diagnostic.fix(Fix::sure(format!("write `{meant}`"), place, meant)));
+            let title = format!("write `{meant}`");
+            let diagnostic = diagnostic.at(place.clone()).help(title.clone());
+            // Only of an order it is certain that each two neighbours are meant.
+            self.report.add(diagnostic.fix(
+                match first_op.is_some_and(CompareOp::is_ordering) && op.is_ordering() {
+                    true => Fix::sure(title, place, meant),
+                    false => Fix::maybe(title, place, meant),
+                },
+            ));
             return None;
         }
         let (left_typed, right_typed) = (self.typed(left), self.typed(right));
@@ -184,11 +197,13 @@ pub(super) fn literal_value(
     }
 }
 
-/// The last operand of a comparison that is compared again without parentheses.
-fn chained(left: &Expression) -> Option<&Expression> {
+/// The operator and last operand of a comparison that is compared again without parentheses.
+fn chained(left: &Expression) -> Option<(Option<CompareOp>, &Expression)> {
     match &left.kind {
-        ExpressionKind::Compare(_, _, last) if !left.grouped => Some(last),
-        ExpressionKind::In(_, last) | ExpressionKind::Contains(_, last) if !left.grouped => Some(last),
+        ExpressionKind::Compare(op, _, last) if !left.grouped => Some((Some(*op), last)),
+        ExpressionKind::In(_, last) | ExpressionKind::Contains(_, last) if !left.grouped => {
+            Some((None, last))
+        }
         _ => None,
     }
 }

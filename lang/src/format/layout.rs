@@ -19,8 +19,10 @@ pub(super) enum Start {
     Entry,
     Rule,
     Missing,
-    /// A rule or a `missing` clause that holds in some modes only.
-    Scoped,
+    /// A rule that holds in some modes only.
+    ScopedRule,
+    /// A `missing` clause that holds in some modes only.
+    ScopedMissing,
 }
 
 impl Start {
@@ -111,7 +113,8 @@ impl Layout {
                 }
             }
             Clause::Rule(rule) => {
-                self.begin(&rule.span, rule.modes.as_ref().map_or(Start::Rule, |_| Start::Scoped));
+                self.begin(&rule.span, rule.modes.as_ref().map_or(Start::Rule, |_| Start::ScopedRule));
+                self.modes(rule.modes.as_deref(), &rule.name, tokens);
                 let because = rule.because.span.start.saturating_sub(1);
                 let words = [rule.when.span.start, because].map(|at| before(tokens, at));
                 self.cells.insert(rule.name.span.start);
@@ -119,7 +122,11 @@ impl Layout {
                 self.expression(&rule.when);
             }
             Clause::Missing(missing) => {
-                self.begin(&missing.span, missing.modes.as_ref().map_or(Start::Missing, |_| Start::Scoped));
+                self.begin(
+                    &missing.span,
+                    missing.modes.as_ref().map_or(Start::Missing, |_| Start::ScopedMissing),
+                );
+                self.modes(missing.modes.as_deref(), &missing.fact, tokens);
                 let kind = tokens.partition_point(|token| token.start <= missing.fact.span.start);
                 let kind = tokens.iter().skip(kind).find(|token| !token.kind.is_trivia());
                 self.cells.extend(kind.map(|token| token.start));
@@ -135,6 +142,13 @@ impl Layout {
                     DecideBy::Rego(name) | DecideBy::Cedar(name) => self.atom(&name.span),
                 }
             }
+        }
+    }
+
+    /// After the modes of a clause a column begins, with the word before its name.
+    fn modes(&mut self, modes: Option<&[Name]>, name: &Name, tokens: &[Token]) {
+        if modes.is_some() {
+            self.cells.extend(before(tokens, name.span.start).map(|word| word.start));
         }
     }
 

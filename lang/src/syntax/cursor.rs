@@ -97,7 +97,7 @@ impl<'a> Cursor<'a> {
         further.checked_sub(1).and_then(one).zip(one(further)).is_some_and(|(a, b)| a + 1 == *b)
     }
 
-    /// Whether blanks, but no comment and no line's end, stand between the token here and the next.
+    /// Whether blanks, but no comment, stand between the token here and the next.
     pub(super) fn next_is_near(&self) -> bool {
         match (self.token(0), self.token(1)) {
             (Some(a), Some(b)) => {
