@@ -1,6 +1,6 @@
 //! The processes below this one.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, io};
 
 use rustix::process::{Pid, getpid};
 
@@ -19,15 +19,20 @@ struct Stat {
     ended: bool,
 }
 
-/// All processes below this one.
-pub(crate) fn descendants() -> Vec<Seen> {
+/// All processes below this one; an error if some could not be looked at.
+pub(crate) fn descendants() -> io::Result<Vec<Seen>> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        let stat = fs::read_to_string(entry.path().join("stat"));
-        if let Some(stat) = stat.ok().and_then(|text| read(&text)) {
+        let stat = match fs::read_to_string(entry.path().join("stat")) {
+            Ok(text) => text,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(stat) = read(&stat) {
             children.entry(stat.parent).or_default().push((pid, stat.ended));
         }
     }
@@ -39,7 +44,12 @@ pub(crate) fn descendants() -> Vec<Seen> {
             found.extend(Pid::from_raw(pid).map(|pid| Seen { pid, ended }));
         }
     }
-    found
+    Ok(found)
+}
+
+/// Whether a process ended while it was looked at.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 fn read(stat: &str) -> Option<Stat> {

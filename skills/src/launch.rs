@@ -8,6 +8,8 @@
 //! The command is confined with Landlock: it can write in the workspace, in a folder for temporary
 //! files and where the step says, and signal nobody outside. Landlock guards what files hold and where
 //! they are, and nothing else of them: permissions, owners, times and attributes can be changed elsewhere.
+//! Calls that reach other processes in spite of it are refused with seccomp (see `calls`), and it has no
+//! terminal.
 
 use std::{
     ffi::OsString,
@@ -22,6 +24,8 @@ use landlock::{
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use serde::{Deserialize, Serialize};
+
+use crate::calls;
 
 /// How the supervisor is started.
 #[derive(Debug, Clone)]
@@ -59,6 +63,8 @@ pub(crate) struct Status {
     pub(crate) signal: Option<i32>,
     /// Processes that were there after it had ended.
     pub(crate) left_behind: usize,
+    /// Whether processes could not be looked at, so that some may be left.
+    pub(crate) blind: bool,
 }
 
 /// Why a command was not started.
@@ -106,7 +112,7 @@ pub(crate) fn confine(writable: &[PathBuf]) -> Result<(), NotStarted> {
     match status.ruleset {
         RulesetStatus::NotEnforced => Err(refused("the kernel has no Landlock".to_owned())),
         _ if !status.no_new_privs => Err(refused("new privileges are possible".to_owned())),
-        _ => Ok(()),
+        _ => calls::restrict().map_err(refused),
     }
 }
 

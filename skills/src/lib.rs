@@ -14,6 +14,7 @@
 //! ```
 
 mod arguments;
+mod calls;
 mod cancel;
 mod command;
 mod descendants;

@@ -15,7 +15,7 @@ use rustix::{
     fs::{Mode, OFlags},
     process::{
         Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process,
-        set_child_subreaper, setrlimit, waitid, waitpid,
+        set_child_subreaper, setrlimit, setsid, waitid, waitpid,
     },
 };
 
@@ -41,14 +41,19 @@ enum Happened {
 /// Starts the command that standard input describes, waits for it, ends all that it started, and writes
 /// what came of it where it was told to. Whether it could do that is the exit code.
 pub fn supervise() -> std::process::ExitCode {
+    // A session of its own has no terminal, so that nothing can be typed into it. cku leads no group of
+    // this process, which is why this cannot fail; were it to, the command would not be started.
+    let session = setsid();
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
     let spec = match input.read_line(&mut line).map(|_| serde_json::from_str::<Spec>(&line)) {
         Ok(Ok(spec)) => spec,
         _ => return std::process::ExitCode::from(2),
     };
-    let status =
-        supervised(&spec, input).unwrap_or_else(|why| Status { not_started: Some(why), ..Status::default() });
+    let has_session = session.map_err(|e| failed("it cannot be parted from the terminal", &e.into()));
+    let status = has_session
+        .and_then(|_| supervised(&spec, input))
+        .unwrap_or_else(|why| Status { not_started: Some(why), ..Status::default() });
     match write(&spec.status, &status) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(_) => std::process::ExitCode::from(5),
@@ -73,10 +78,10 @@ fn supervised(spec: &Spec, input: impl Read + Send + 'static) -> Result<Status, 
         {
         }
     }
-    let left_behind = left_behind(&child);
-    end_all(&child);
+    let (left_behind, blind) = parted(&child);
     let ended = child.wait().ok();
     Ok(Status {
+        blind,
         not_started: None,
         exit_code: ended.and_then(|s: ExitStatus| s.code()),
         signal: ended.and_then(|s| s.signal()),
@@ -176,14 +181,21 @@ fn pid_of(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
+/// Ends what is left when the command has ended; how many processes those were, and whether some could
+/// not be seen.
+fn parted(child: &Child) -> (usize, bool) {
+    let ended = left_behind(child).and_then(|left| end_all(child).map(|ended| left.max(ended)));
+    ended.map_or((0, true), |left| (left, false))
+}
+
 /// How many processes are there after the command has ended, but for those that are just ending.
-fn left_behind(child: &Child) -> usize {
+fn left_behind(child: &Child) -> std::io::Result<usize> {
     let until = Instant::now() + PARTING;
     loop {
-        let left = descendants().into_iter().filter(|seen| !seen.ended && Some(seen.pid) != pid_of(child));
+        let left = descendants()?.into_iter().filter(|seen| !seen.ended && Some(seen.pid) != pid_of(child));
         match left.count() {
-            0 => return 0,
-            left if Instant::now() > until => return left,
+            0 => return Ok(0),
+            left if Instant::now() > until => return Ok(left),
             _ => thread::sleep(Duration::from_millis(5)),
         }
     }
@@ -191,25 +203,27 @@ fn left_behind(child: &Child) -> usize {
 
 /// Signals all that the command started and is still there.
 fn end(signal: Signal) {
-    for seen in descendants().into_iter().filter(|seen| !seen.ended) {
+    for seen in descendants().into_iter().flatten().filter(|seen| !seen.ended) {
         let _ = kill_process(seen.pid, signal);
     }
 }
 
-/// Kills until nothing is left; what was killed is reaped, but for the command itself, whose number is
-/// kept until its status was read.
+/// Kills until nothing is left, and says how many there were: what one generation of processes hands on
+/// to the next is left behind as well. What was killed is reaped, but for the command itself, whose number
+/// is kept until its status was read.
 ///
 /// Nothing is left when a look at all processes shows none, not even one that has ended, but for a
 /// command that had ended before that look began: whatever was there then is below a child of this
 /// process, which is not reaped while it looks, so that it is seen.
-fn end_all(child: &Child) {
-    let mut had_ended = false;
+fn end_all(child: &Child) -> std::io::Result<usize> {
+    let (mut had_ended, mut killed) = (false, 0);
     loop {
         let (command, others): (Vec<Seen>, Vec<Seen>) =
-            descendants().into_iter().partition(|seen| Some(seen.pid) == pid_of(child));
+            descendants()?.into_iter().partition(|seen| Some(seen.pid) == pid_of(child));
         if others.is_empty() && had_ended {
-            return;
+            return Ok(killed);
         }
+        killed += others.iter().filter(|seen| !seen.ended).count();
         for seen in &others {
             let _ = kill_process(seen.pid, Signal::KILL);
             // Its own children become ours when it is gone; who is not ours yet is reaped the next time.

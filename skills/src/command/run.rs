@@ -5,7 +5,7 @@ use std::{
     fs,
     hash::{Hash, Hasher},
     io::{Read, Write},
-    os::unix::{fs::DirBuilderExt, process::CommandExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -141,6 +141,10 @@ fn judge(
         }
         (None, None) => return failed(FailureClass::Unknown, "how it ended is unknown".to_owned()),
     }
+    if status.blind {
+        let message = "whether it left processes behind could not be seen; look for them by hand";
+        return failed(FailureClass::Verification, message.to_owned());
+    }
     if status.left_behind > 0 {
         let many = status.left_behind;
         let message = format!(
@@ -179,11 +183,20 @@ struct Folder(PathBuf);
 impl Folder {
     fn make(act: &Act<'_>, key: &str) -> std::io::Result<Self> {
         let mut hasher = DefaultHasher::new();
-        (key, act.attempt, std::process::id()).hash(&mut hasher);
-        let folder = act.workspace.backups().join("tries").join(format!("{:016x}", hasher.finish()));
-        // What an earlier process of the same number left.
+        (key, act.attempt).hash(&mut hasher);
+        let of_run = act.workspace.backups().join("tries").join(act.run);
+        let (process, name) = (format!("{}-", std::process::id()), hasher.finish());
+        // One process carries out a run: what another has left, nobody needs.
+        for entry in fs::read_dir(&of_run).into_iter().flatten().flatten() {
+            if !entry.file_name().to_string_lossy().starts_with(&process) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let folder = of_run.join(format!("{process}{name:016x}"));
         let _ = fs::remove_dir_all(&folder);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.join("tmp"))?;
+        let make = || fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.join("tmp"));
+        // A step that ends at the same time may take the folder of the run away between.
+        make().or_else(|_| make())?;
         Ok(Self(folder))
     }
 
@@ -199,6 +212,8 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+        // The folder of the run goes with its last try.
+        let _ = self.0.parent().map(fs::remove_dir);
     }
 }
 
@@ -256,7 +271,6 @@ fn start(act: &Act<'_>, spec: &Spec, key: &str) -> std::io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .spawn()?;
     let mut line = serde_json::to_vec(spec).map_err(std::io::Error::other)?;
     line.push(b'\n');
@@ -357,6 +371,7 @@ impl Hearing {
     /// The supervisor did not do what it was asked to.
     fn force(&mut self) {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // The supervisor leads a session, and so a group, of its own.
             let _ = kill_process_group(pid, Signal::KILL);
         }
         let _ = self.child.kill();

@@ -365,3 +365,38 @@ fn arguments_are_checked_before_anything_runs() {
         "`undo.force` is not known; known: argv, shell, dir, env, pass_env, stdin, timeout, output_limit, memory, processes, writable, idempotency, expect"
     );
 }
+
+#[test]
+fn it_has_no_terminal_and_cannot_blind_or_end_its_supervisor() {
+    let place = Place::new();
+    let session = |stat: &str| stat.rsplit(')').next().unwrap().split_whitespace().nth(3).unwrap().to_owned();
+    let own = session(&std::fs::read_to_string("/proc/self/stat").unwrap());
+    let report = place.run("command", shell("cat /proc/self/stat"));
+    assert_ne!(session(&report.stdout.text), own, "a session of its own has no terminal");
+    for limit in ["--nofile=4:4", "--fsize=0:0", "--cpu=1:1"] {
+        let report = place.run("command", shell(&format!("prlimit --pid $PPID {limit}")));
+        assert!(report.stderr.text.contains("Operation not permitted"), "{limit}: {}", report.stderr.text);
+    }
+    // Its own limits are its own.
+    assert_eq!(failure(&place.run("command", shell("prlimit --pid $$; ulimit -n 64"))), "succeeded");
+}
+
+#[test]
+fn processes_that_hand_on_to_one_another_are_left_behind_as_well() {
+    let place = Place::new();
+    let chain = "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nuntil = time.time() + 20\nwhile time.time() < until:\n    if os.fork():\n        os._exit(0)\n    os.setpgrp()\n";
+    place.write("chain.py", chain);
+    let report = place.run("command", shell("exec env -i $(command -v python3) chain.py"));
+    assert!(failure(&report).starts_with("verification: it left "), "{}", failure(&report));
+}
+
+#[test]
+fn what_a_process_that_is_gone_left_of_its_tries_is_taken_away() {
+    let place = Place::new();
+    let tries = place.workspace.backups().join("tries");
+    std::fs::create_dir_all(tries.join("run-1/1-0123/tmp")).unwrap();
+    std::fs::create_dir_all(tries.join("run-2/1-0123/tmp")).unwrap();
+    assert_eq!(failure(&place.run("command", shell("true"))), "succeeded");
+    assert!(!tries.join("run-1").exists());
+    assert!(tries.join("run-2/1-0123").exists(), "another run may be carried out by somebody else");
+}
