@@ -239,6 +239,10 @@ fn durable(connection: &Connection) -> Result<(), OpenError> {
 fn check_header(path: &Path) -> Result<(), OpenError> {
     // https://www.sqlite.org/fileformat.html#the_database_header
     let mut header = [0; 100];
+    // Opening a pipe would wait for somebody to write into it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(OpenError::NotAJournal);
+    }
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
     match read {
         Ok(()) => {}
@@ -288,7 +292,7 @@ pub(crate) fn words(error: &rusqlite::Error) -> String {
         Some(ErrorCode::CannotOpen) => "the file cannot be opened; look at its name and its permissions",
         Some(ErrorCode::PermissionDenied) => "access is denied; look at its permissions",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged; `cku journal verify` says more"
+            "the file is damaged; restore the journal from a copy, and keep this one to look at"
         }
         Some(ErrorCode::SystemIoFailure) => "reading or writing failed; look at the disk",
         _ => "look at the file",

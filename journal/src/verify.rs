@@ -74,6 +74,9 @@ pub(crate) fn walk(
     visit: &mut dyn FnMut(i64, &Entry) -> Result<(), VerifyError>,
 ) -> Result<Head, VerifyError> {
     let Some(id) = tenant_id(store, tenant)? else { return Ok(Head::empty(tenant)) };
+    if at.seq == 0 {
+        before_the_first(store, tenant, id)?;
+    }
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE tenant = ?1 AND seq > ?2 ORDER BY seq");
     let mut misfit = None;
     {
@@ -116,6 +119,21 @@ pub(crate) fn walk(
         return Err(Damage::new(kind, tenant, Some(at.seq), detail).into());
     }
     Ok(at)
+}
+
+/// Chains begin with entry 1: what stands before it is no part of one.
+fn before_the_first(store: &Sqlite, tenant: &TenantPath, id: i64) -> Result<(), VerifyError> {
+    let sql = "SELECT count(*) FROM entries WHERE tenant = ?1 AND seq < 1";
+    match store.connection.query_row(sql, [id], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        count => {
+            let detail = match count {
+                1 => "an entry stands before the first".to_owned(),
+                _ => format!("{count} entries stand before the first"),
+            };
+            Err(Damage::new(DamageKind::Inserted, tenant, None, detail).into())
+        }
+    }
 }
 
 pub(crate) fn tenant_id(store: &Sqlite, tenant: &TenantPath) -> Result<Option<i64>, VerifyError> {

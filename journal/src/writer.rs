@@ -2,7 +2,9 @@
 //! that is durable.
 
 use std::{
-    path::PathBuf,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -85,6 +87,7 @@ impl Writer {
         let waiting = Arc::new(AtomicUsize::new(0));
         let health = Arc::new(Mutex::new(Health::Well));
         let mut thread = Thread {
+            identity: identity(&path),
             store: Some(store),
             path,
             projector,
@@ -128,9 +131,16 @@ impl Drop for Writer {
     }
 }
 
+/// What tells a file from every other one on this machine.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 struct Thread {
     /// None after a failure, until it was opened anew.
     store: Option<Sqlite>,
+    /// Which file it is.
+    identity: Option<(u64, u64)>,
     path: PathBuf,
     projector: Arc<dyn Projector>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -171,7 +181,8 @@ impl Thread {
             Some(store) => store,
             None => self.reopen().inspect_err(|error| self.failed(error))?,
         };
-        match store.append(batch, self.projector.as_ref(), (self.clock)()) {
+        let written = store.append(batch, self.projector.as_ref(), (self.clock)());
+        match written.and_then(|answers| self.still_there().map(|()| answers)) {
             Ok(answers) => {
                 self.store = Some(store);
                 self.set(Health::Well);
@@ -188,7 +199,20 @@ impl Thread {
         }
     }
 
+    /// Whether the file that was written is the one that others find: one that was moved away, or put in
+    /// its place, is not this journal.
+    fn still_there(&self) -> Result<(), StorageError> {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StorageError(format!(
+            "the file `{path}` was moved or replaced while it was open; put it back, with its `-wal`, and open it again"
+        )))
+    }
+
     fn reopen(&self) -> Result<Sqlite, StorageError> {
+        self.still_there()?;
         let mut store = Sqlite::open(&self.path).map_err(|e| StorageError(e.to_string()))?;
         verify::tails(&mut store).map_err(|e| StorageError(e.to_string()))?;
         Ok(store)

@@ -60,7 +60,15 @@ fn content(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 }
 
 /// Damages that a hand with SQL can do, and what they are called.
-const BY_HAND: [(&str, &str); 39] = [
+const BY_HAND: [(&str, &str); 41] = [
+    (
+        "entry before the first",
+        "INSERT INTO entries SELECT tenant, 0, time, kind, prev, body_hash, hash, subject, salt, body FROM entries WHERE tenant = 2 AND seq = 12",
+    ),
+    (
+        "entry far before the first",
+        "INSERT INTO entries SELECT tenant, -5, time, kind, prev, body_hash, hash, subject, salt, body FROM entries WHERE tenant = 1 AND seq = 2",
+    ),
     ("blank in a row", "UPDATE projections SET value = value || ' ' WHERE key = 'run:1' AND tenant = 1"),
     (
         "changed body",

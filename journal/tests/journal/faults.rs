@@ -335,3 +335,34 @@ fn a_journal_on_a_read_only_disk_can_be_read_and_not_written() {
     assert!(error.contains("read-only") || error.contains("cannot be opened"), "{error}");
     drop(disk);
 }
+
+#[test]
+fn a_file_that_was_moved_or_replaced_is_not_written_as_if_nothing_were() {
+    let place = Place::new();
+    let journal = place.create();
+    let one = |n: u64| command(vec![draft("acme", "a", json!(n))]);
+    journal.append(one(1)).unwrap();
+    let (path, moved) = (place.path(), place.folder.path().join("moved.db"));
+    std::fs::rename(&path, &moved).unwrap();
+    let told = journal.append(one(2)).unwrap_err().to_string();
+    assert!(told.contains("was moved or replaced while it was open"), "{told}");
+    // Another journal in its place is not taken for it.
+    std::fs::write(&path, std::fs::read(&moved).unwrap()).unwrap();
+    let told = journal.append(one(3)).unwrap_err().to_string();
+    assert!(told.contains("was moved or replaced while it was open"), "{told}");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&moved, &path).unwrap();
+    journal.append(one(4)).unwrap();
+    journal.verify_all().unwrap();
+}
+
+#[test]
+fn what_is_no_file_is_no_journal_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Process::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, folder.path().to_owned()] {
+        let told = Journal::open(&path, options()).err().unwrap().to_string();
+        assert!(told.contains("not a journal of cku"), "{told}");
+    }
+}
