@@ -143,6 +143,14 @@ fn check_skill(at: usize, step: &cku_gates::Step, declared: Option<bool>) -> Res
     let traits = skill.check(&step.with, step.undo.as_ref()).map_err(|error| {
         problem("P009", format!("`steps[{at}]` ({}), skill `{}`: {error}", shown(&step.id), step.skill))
     })?;
+    if traits.changes && !step.effects {
+        let text = format!(
+            "`steps[{at}].effects`: the step `{}` says it changes nothing, and the skill `{}` always does",
+            shown(&step.id),
+            step.skill
+        );
+        return Err(problem("P011", text).help("take `effects: false` away, and name its targets"));
+    }
     match declared {
         Some(true) if step.effects && !traits.reversible => Err(problem(
             "P010",

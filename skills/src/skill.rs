@@ -63,6 +63,8 @@ pub struct Traits {
     pub reversible: bool,
     /// Whether a second try with the same key has no second effect.
     pub idempotent: bool,
+    /// Whether it changes something whatever its step says.
+    pub changes: bool,
 }
 
 /// What carries out a step.

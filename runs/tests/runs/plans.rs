@@ -55,6 +55,10 @@ fn what_each_mistake_is_told() {
         ("an unknown skill", steps("- {id: a, skill: comand, with: {argv: [ls]}}")),
         ("says it can be undone", steps("- {id: a, skill: command, with: {argv: [ls]}, reversible: true}")),
         (
+            "says that a file changes nothing",
+            steps("- {id: a, skill: file, with: {op: write, path: x, text: y}, effects: false}"),
+        ),
+        (
             "an undo that is not taken",
             steps("- {id: a, skill: file, with: {op: delete, path: x}, undo: {op: write}}"),
         ),

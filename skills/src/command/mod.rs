@@ -33,7 +33,9 @@ impl Skill for Command {
         if let Some(undo) = undo {
             Arguments::read("undo", undo)?;
         }
-        Ok(Traits { reversible: undo.is_some(), idempotent: arguments.idempotency.is_some() })
+        // What a command does, only its author knows.
+        let idempotent = arguments.idempotency.is_some();
+        Ok(Traits { reversible: undo.is_some(), idempotent, changes: false })
     }
 
     fn run(&self, act: Act<'_>) -> Report {

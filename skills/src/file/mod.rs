@@ -41,7 +41,7 @@ impl Skill for File {
             Some(_) => {
                 Err(ArgumentError("`undo` is not taken: what `file` did it takes back by itself".to_owned()))
             }
-            None => Ok(Traits { reversible: true, idempotent: true }),
+            None => Ok(Traits { reversible: true, idempotent: true, changes: true }),
         }
     }
 
