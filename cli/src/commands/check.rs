@@ -78,6 +78,9 @@ fn mend(dir: &Path) -> Result<(), Exit> {
             break;
         }
     }
+    if mended.is_empty() {
+        output::note("nothing to mend without asking\n");
+    }
     for (file, count) in mended {
         output::note(format_args!("{file}: {} mended\n", counted(count, "mistake")));
     }

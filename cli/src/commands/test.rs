@@ -56,9 +56,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     match args.format {
         Format::Json => output::json(&Report { summary, coverage: covered, tests: &results })?,
         Format::Pretty => {
-            // Of some of the tests alone, coverage says nothing, unless it is asked for.
-            let shown = args.coverage || args.filter.is_none();
-            let covered = if shown { covered.render(args.coverage) } else { String::new() };
+            // All tests ran, and some of them are shown.
+            let covered = match (&args.filter, args.coverage) {
+                (Some(_), false) => String::new(),
+                (Some(_), true) => format!("of all tests:\n{}", covered.render(true)),
+                (None, details) => covered.render(details),
+            };
             output::result(format_args!("{}{covered}", tests::render(&results, summary)))?;
         }
     }

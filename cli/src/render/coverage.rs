@@ -83,7 +83,9 @@ impl Covered {
         }
         let covered: usize = self.rego.values().map(|lines| lines.covered.len()).sum();
         let not_covered: usize = self.rego.values().map(|lines| lines.not_covered.len()).sum();
-        head(&mut out, "lines of Rego", covered, covered + not_covered, "were evaluated");
+        if covered + not_covered > 0 {
+            head(&mut out, "lines of Rego", covered, covered + not_covered, "were evaluated");
+        }
         for (file, lines) in &self.rego {
             if lines.untouched {
                 let warning = style::WARNING;
