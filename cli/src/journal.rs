@@ -154,6 +154,7 @@ fn submitter(verified: &cku_auth::Authenticated) -> Submitter {
             issuer: verified.issuer.clone(),
             issued_at: verified.issued_at,
             expires_at: verified.expires_at,
+            key: Some(verified.key_id.as_str().to_owned()),
         }),
     }
 }

@@ -24,6 +24,9 @@ pub struct Approval {
     pub time: Timestamp,
     /// Until when it holds.
     pub expires_at: Timestamp,
+    /// The key that signed the token it was given with, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Yes or no.
@@ -52,6 +55,9 @@ pub struct Vote {
     pub confidence: BasisPoints,
     /// When.
     pub time: Timestamp,
+    /// The key that signed the token it was given with, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// The part in which somebody votes.

@@ -116,6 +116,9 @@ pub struct TokenClaims {
     pub issued_at: Timestamp,
     /// Until when it holds.
     pub expires_at: Timestamp,
+    /// The key that signed it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl DecisionInput {

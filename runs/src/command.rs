@@ -1,6 +1,6 @@
 //! What people may do to a run, and when: commands become events, or are refused.
 
-use cku_base::{Digest, Principal, Timestamp, suggest};
+use cku_base::{Digest, Timestamp, suggest};
 use cku_gates::{
     Approval, ApprovalDecision, Ballot, Decision, GateOutcome, Submitter, Verdict, Vote, VoterKind,
 };
@@ -163,7 +163,7 @@ impl Run {
                 if *expires_at <= now {
                     return Err(Refusal::Expired(*expires_at));
                 }
-                self.not_twice(&by.principal, gate, binding, now)?;
+                self.not_twice(by, gate, binding, now)?;
                 Ok(vec![Event::Consented(Approval {
                     approver: by.principal.clone(),
                     gate: gate.clone(),
@@ -173,6 +173,7 @@ impl Run {
                     reason: reason.clone(),
                     time: now,
                     expires_at: *expires_at,
+                    key: key_of(by),
                 })])
             }
             Command::Vote { voter_kind, vote, confidence } => {
@@ -184,6 +185,7 @@ impl Run {
                     vote: *vote,
                     confidence: *confidence,
                     time: now,
+                    key: key_of(by),
                 })])
             }
             Command::Heal { step, strategy, reason } => self.decide_healing(by, step, *strategy, reason),
@@ -276,15 +278,11 @@ impl Run {
         Err(Refusal::NoSuchGate { gate: crate::problem::shown(gate), known: known.join(", "), hint })
     }
 
-    fn not_twice(
-        &self,
-        who: &Principal,
-        gate: &str,
-        revision: Digest,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    fn not_twice(&self, by: &Submitter, gate: &str, revision: Digest, now: Timestamp) -> Result<(), Refusal> {
+        let who = &by.principal;
+        // What another key said in their name may not be theirs; they count once all the same.
         let same = |a: &&Approval| {
-            (a.approver.kind, &a.approver.id) == (who.kind, &who.id)
+            (a.approver.kind, &a.approver.id, &a.key) == (who.kind, &who.id, &key_of(by))
                 && a.gate == gate
                 && a.subject_digest == self.subject_digest()
                 && a.bundle_revision == revision
@@ -324,6 +322,11 @@ impl StepStatus {
             Self::Undone => "undone",
         }
     }
+}
+
+/// The key that signed the token of whoever acts.
+fn key_of(by: &Submitter) -> Option<String> {
+    by.token.as_ref().and_then(|token| token.key.clone())
 }
 
 /// The gates of a decision that hold a run up.

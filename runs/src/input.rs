@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     office::KillSwitch,
-    projection::{GRANTS, KILL_SWITCH, OUTCOMES, Outcomes, SKILLS},
+    projection::{GRANTS, KEYS, KILL_SWITCH, OUTCOMES, Outcomes, SKILLS},
     state::Run,
     store::StoreError,
 };
@@ -165,6 +165,13 @@ fn first_time_skills(journal: &Journal, run: &Run) -> Result<Vec<String>, StoreE
     Ok(first)
 }
 
+/// The keys that count for nothing any more: whoever stole one may have used it before it was revoked.
+fn revoked_keys(journal: &Journal) -> Result<BTreeSet<String>, StoreError> {
+    let keys = journal.rows(&TenantPath::root(), KEYS)?.into_iter();
+    let revoked = keys.filter(|(_, key)| key.get("revoked_at").is_some_and(|at| !at.is_null()));
+    Ok(revoked.map(|(id, _)| id).collect())
+}
+
 /// Everything that a decision over this run depends on, at this time.
 pub fn build(
     journal: &Journal,
@@ -173,6 +180,12 @@ pub fn build(
     run: &Run,
     now: Timestamp,
 ) -> Result<DecisionInput, StoreError> {
+    let revoked = revoked_keys(journal)?;
+    let counts = |key: &Option<String>| key.as_ref().is_none_or(|key| !revoked.contains(key));
+    let mut principal = run.submitted.principal.clone();
+    if let Some(token) = &mut principal.token {
+        token.valid &= counts(&token.key);
+    }
     let state = State {
         kill_switch: kill_switch(journal, &run.tenant)?.is_some(),
         role_grants: role_grants(journal, &run.tenant)?,
@@ -191,11 +204,11 @@ pub fn build(
         mode: run.submitted.mode.clone(),
         time: now,
         submitted_at: run.submitted.submitted_at,
-        principal: run.submitted.principal.clone(),
+        principal,
         submission: run.submission.clone(),
         evidence_by: run.submitted.evidence_by.clone(),
-        approvals: run.approvals.clone(),
-        votes: run.votes.clone(),
+        approvals: run.approvals.iter().filter(|approval| counts(&approval.key)).cloned().collect(),
+        votes: run.votes.iter().filter(|vote| counts(&vote.key)).cloned().collect(),
         state,
     })
 }

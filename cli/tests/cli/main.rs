@@ -15,5 +15,6 @@ mod installation;
 mod language;
 mod people;
 mod runs;
+mod stolen;
 mod surfaces;
 mod testdata;
