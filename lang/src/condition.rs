@@ -46,14 +46,13 @@ impl Condition {
     /// The thresholds that it compares with facts.
     pub(crate) fn compared_with_facts(&self) -> BTreeSet<&str> {
         let mut thresholds = BTreeSet::new();
-        self.visit(&mut |condition| match condition {
-            Self::Compare(_, left, right) => match (&**left, &**right) {
-                (Self::Fact(_), Self::Threshold(name)) | (Self::Threshold(name), Self::Fact(_)) => {
-                    thresholds.insert(name.as_str());
-                }
-                _ => {}
-            },
-            _ => {}
+        self.visit(&mut |condition| {
+            let Self::Compare(_, left, right) = condition else { return };
+            if let (Self::Fact(_), Self::Threshold(name)) | (Self::Threshold(name), Self::Fact(_)) =
+                (&**left, &**right)
+            {
+                thresholds.insert(name.as_str());
+            }
         });
         thresholds
     }

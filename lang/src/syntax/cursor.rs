@@ -272,12 +272,12 @@ impl<'a> Cursor<'a> {
     /// Whether a gate or a mode block begins here, and nothing that a block could hold.
     pub(super) fn is_item(&self) -> bool {
         use TokenKind::{BrokenText, Open, Text, Word};
-        match (self.word_at(0), self.kind(1), self.kind(2), self.kind(3)) {
-            (Some("gate"), Some(Word), Some(Text), Some(Open)) => true,
-            (Some("gate"), Some(Word), Some(BrokenText), _) => true,
-            (Some("gate" | "mode"), Some(Word), Some(Open), _) => true,
-            _ => false,
-        }
+        matches!(
+            (self.word_at(0), self.kind(1), self.kind(2), self.kind(3)),
+            (Some("gate"), Some(Word), Some(Text), Some(Open))
+                | (Some("gate"), Some(Word), Some(BrokenText), _)
+                | (Some("gate" | "mode"), Some(Word), Some(Open), _)
+        )
     }
 
     /// The bytes from a token that was passed to here.

@@ -41,7 +41,8 @@ fn to_next_item(at: &mut Cursor<'_>, from: usize) {
     if at.position() == from {
         at.step();
     }
-    while !at.is_at_end() && !(at.begins_line(0) && matches!(at.word_at(0), Some("gate" | "mode"))) {
+    let begins = |at: &Cursor<'_>| at.begins_line(0) && matches!(at.word_at(0), Some("gate" | "mode"));
+    while !at.is_at_end() && !begins(at) {
         at.step();
     }
 }
@@ -98,7 +99,8 @@ fn closes(at: &mut Cursor<'_>, expect_all: fn(&mut Cursor<'_>) -> bool, broken: 
 
 /// Whether a clause begins here; notes that it could.
 fn is_clause_word(at: &mut Cursor<'_>) -> bool {
-    CLAUSES.into_iter().fold(false, |found, word| at.is_word(word) || found)
+    // All are looked for, so that all are said where none is found.
+    CLAUSES.map(|word| at.is_word(word)).contains(&true)
 }
 
 /// Whether a clause begins here, or what its author took for one: `deny r:`, `treshold x:`.
