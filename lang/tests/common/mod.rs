@@ -1,6 +1,6 @@
 //! What the tests share: the gates beside them, and diagnostics as plain text.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
 
 use cku_base::diagnostic::Diagnostic;
 use cku_lang::{Ast, Compiled, compile, parse};
