@@ -329,13 +329,13 @@ fn hold_against_each_other(gates: u32, facts_each: usize) {
         .run(&(gate(), runs), |(gate, runs)| {
             let asked = Asked::of(&gate);
             for (facts, access) in &runs {
-                for mode in 0..MODES.len() {
+                for (mode, name) in MODES.iter().enumerate() {
                     let (cedar, reader) =
                         (asked.decides(mode, facts, *access), gate.decides(mode, facts, *access));
                     prop_assert_eq!(&cedar, &reader, "{} over {:?}, {:?}", asked.text, facts, access);
                     let place = ["PASS", "PAUSE", "REJECT"].iter().position(|v| *v == cedar.verdict);
                     seen.borrow_mut()[place.unwrap()] += 1;
-                    let here = |rule: &Rule| rule.scope.is_none_or(|name| name == MODES[mode]);
+                    let here = |rule: &Rule| rule.scope.is_none_or(|scope| scope == *name);
                     for (n, rule) in gate.rules.iter().enumerate().filter(|(_, rule)| here(rule)) {
                         let (name, holds) = (format!("r{n}"), rule.when.holds(facts, gate.limits[mode]));
                         let wrong = asked.never.contains(&name) && holds == Some(true)
