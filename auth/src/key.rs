@@ -9,7 +9,7 @@ use ed25519_dalek::{
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The RFC 7638 thumbprint of a public key: SHA-256 of its required members, in base64url.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,6 +166,21 @@ impl From<PublicKey> for Jwk {
 }
 
 impl PublicKey {
+    /// From a JWK; what it holds is not in the error, since it may be a secret.
+    pub fn from_jwk(jwk: Value) -> Result<Self, KeyError> {
+        let Value::Object(members) = &jwk else {
+            return Err(KeyError("it is not an object with `kty` and the members of the key".to_owned()));
+        };
+        let read = ["kty", "crv", "x", "y", "n", "e", "d", "k"];
+        if let Some(name) = read.iter().find(|name| members.get(**name).is_some_and(|v| !v.is_string())) {
+            return Err(KeyError(format!("`{name}` is no text")));
+        }
+        if !members.contains_key("kty") {
+            return Err(KeyError("it has no `kty`".to_owned()));
+        }
+        serde_json::from_value(jwk).map_err(|error| KeyError(error.to_string()))
+    }
+
     fn ed25519(bytes: [u8; 32]) -> Result<Self, KeyError> {
         let key = VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak());
         key.map(|key| Self(Material::Ed25519(key)))

@@ -580,3 +580,30 @@ fn half_a_key_is_not_left_behind() {
     assert_eq!(ran.status.code(), Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
     assert!(!installation.path("key.pem").exists());
 }
+
+#[test]
+fn what_is_no_key_is_told_and_nothing_of_it_is_shown() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let pem = std::fs::read_to_string(installation.path("issuer.pem")).unwrap();
+    let secret = pem.lines().nth(1).unwrap();
+    installation.environment.write("README.md", "# hunter2\n");
+    installation.environment.write("secret.json", r#"{"kty": "OKP", "crv": "Ed25519", "d": 77077}"#);
+    installation.environment.write("list.json", r#"["hunter2"]"#);
+    let mut told = String::new();
+    for file in ["issuer.pem", "README.md", "secret.json", "list.json"] {
+        let place = ["--issuer", "https://ci.acme.example", "--tenant", "acme", "--kinds", "user"];
+        let ran = installation.cku(&[&["auth", "trust", file], &place[..], &["--token", &dana]].concat());
+        told.push_str(&stable(&ran, &installation));
+        let sign = ["auth", "token", "--key", file, "--sub", "a", "--tenant", "/"];
+        if file != "issuer.pem" {
+            told.push_str(&stable(&installation.cku(&sign), &installation));
+        }
+        let at = format!("@{file}");
+        told.push_str(&stable(&installation.cku(&["auth", "whoami", "--token", &at]), &installation));
+    }
+    for shown in [secret, "hunter2", "77077"] {
+        assert!(!told.contains(shown), "{told}");
+    }
+    insta::assert_snapshot!(told);
+}

@@ -7,8 +7,11 @@ use std::{
     path::Path,
 };
 
-use cku_auth::{SigningKey, TrustedKey};
-use cku_base::{PrincipalKind, TenantPath};
+use cku_auth::{PublicKey, SigningKey, TrustedKey};
+use cku_base::{
+    PrincipalKind, TenantPath,
+    document::{self, Limits},
+};
 
 use crate::{exit::Exit, journal, load, output};
 
@@ -40,9 +43,34 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
+/// The bytes of a key file that are read at most.
+const LARGEST: usize = 64 << 10;
+
+/// Reads a public key, a JWK; nothing of the file is ever shown, since it may be a secret.
+pub(crate) fn load_public(file: &Path) -> Result<PublicKey, Exit> {
+    let bytes = load::bytes(file, LARGEST)?;
+    let refuse = |why: &str| {
+        journal::refuse(&format!(
+            "`{}` {why}; give the public key as a JWK, which `cku auth keygen` printed",
+            file.display()
+        ))
+    };
+    if String::from_utf8_lossy(&bytes).contains("PRIVATE KEY-----") {
+        return Err(refuse("is the private key, which stays with whoever signs"));
+    }
+    let limits = Limits { bytes: LARGEST, depth: 8 };
+    let jwk = document::read(&file.display().to_string(), &bytes, limits)
+        .map_err(|_| refuse("is no public key: it is neither JSON nor YAML"))?;
+    PublicKey::from_jwk(jwk).map_err(|error| refuse(&format!("is no public key: {error}")))
+}
+
 /// Reads a key from a file that nobody else can read.
 pub(crate) fn load(file: &Path) -> Result<SigningKey, Exit> {
-    let bytes = load::bytes(file, 64 << 10)?;
+    let bytes = load::bytes(file, LARGEST)?;
+    // What is no key is said to be none before anything is advised about it.
+    let pem = String::from_utf8(bytes).unwrap_or_default();
+    let key = SigningKey::from_pem(&pem)
+        .map_err(|error| journal::refuse(&format!("`{}`: {error}", file.display())))?;
     let others = fs::metadata(file).map(|m| m.permissions().mode() & 0o077).unwrap_or(0);
     if others != 0 {
         return Err(journal::refuse(&format!(
@@ -50,8 +78,7 @@ pub(crate) fn load(file: &Path) -> Result<SigningKey, Exit> {
             file.display()
         )));
     }
-    let pem = String::from_utf8(bytes).unwrap_or_default();
-    SigningKey::from_pem(&pem).map_err(|e| journal::refuse(&format!("`{}`: {e}", file.display())))
+    Ok(key)
 }
 
 /// Reads the key in a file, or makes one; whether it was made.

@@ -4,7 +4,7 @@ pub(crate) mod keys;
 
 use std::path::PathBuf;
 
-use cku_auth::{Claims, PublicKey, Trust, TrustedKey};
+use cku_auth::{Claims, Trust, TrustedKey};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath};
 use cku_engine::access::RoleGrant;
 use cku_journal::Journal;
@@ -13,7 +13,7 @@ use cku_runs::{KeyRevoked, KeyTrusted};
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
-    load, output,
+    output,
     render::{foreign, style},
 };
 
@@ -230,10 +230,7 @@ fn list(journal: &JournalArg) -> Result<Exit, Exit> {
 }
 
 fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
-    let document = load::document(&args.file, cku_base::document::Limits { bytes: 64 << 10, depth: 8 })?;
-    let public: PublicKey = serde_json::from_value(document).map_err(|error| {
-        journal::refuse(&format!("`{}` is no public key as a JWK: {error}", args.file.display()))
-    })?;
+    let public = keys::load_public(&args.file)?;
     let journal = args.journal.open()?;
     let genesis = journal::genesis(&journal)?;
     let by = args.token.submitter(&journal, &genesis)?;
