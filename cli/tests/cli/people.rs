@@ -361,7 +361,7 @@ fn authority_that_a_hand_wrote_is_refused_by_the_next_command() {
 fn a_second_issuer_names_its_own_as_the_page_on_tokens_shows() {
     let installation = Installation::of_people();
     let dana = installation.token("dana@acme.example", "/", "user");
-    installation.environment.write("dana.jwt", &dana);
+    installation.environment.write("target/tokens/dana.jwt", &dana);
     let page = std::fs::read_to_string(crate::environment::repository().join("docs/tokens.md")).unwrap();
     let example = page.lines().find(|line| line.starts_with("cku auth trust ")).unwrap();
     let args: Vec<&str> = example.split_whitespace().skip(1).collect();
