@@ -11,7 +11,7 @@ use cku_journal::Journal;
 use cku_runs::{Admin, Control, Floor, FoundingError, Genesis};
 use std::collections::BTreeMap;
 
-use super::auth::keys;
+use super::auth::{issuer::issuer, keys};
 use crate::{
     exit::Exit,
     journal::{self, JournalArg},
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     admin: PrincipalId,
 
     /// Who signs the tokens, like `https://id.acme.example`; the policies name the issuers they trust.
-    #[arg(long, value_name = "ISSUER")]
+    #[arg(long, value_name = "ISSUER", value_parser = issuer)]
     issuer: String,
 
     /// What tokens must be meant for.
@@ -63,11 +63,6 @@ enum ControlArg {
 /// The key is made first: a key without a journal is of no use, a journal without its key of none ever.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let path = args.journal.path()?;
-    if args.issuer.trim().is_empty() {
-        return Err(journal::refuse(
-            "--issuer is empty; write who signs the tokens, like `https://id.acme.example`",
-        ));
-    }
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
     let directory = args.bundle.as_deref().map(absolute).transpose()?;
     cku_runs::can_found(&bundle).map_err(|error| journal::refuse(&error.to_string()))?;

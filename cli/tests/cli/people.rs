@@ -192,7 +192,7 @@ fn what_a_journal_that_cannot_be_used_is_told() {
         assert!(ran.code == 2 || ran.code == 5, "{what}: {}", ran.shown());
         told.push_str(&format!("{what}\n{}", stable(&ran, &installation)));
     };
-    say("made twice", &["init", "--issuer", "i", "--admin", "a"]);
+    say("made twice", &["init", "--issuer", "urn:acme:i", "--admin", "a"]);
     say("none", &["runs", "list", "--journal", "none.db"]);
     installation.environment.write("text.db", "hello\n".repeat(500));
     say("a text", &["runs", "list", "--journal", "text.db"]);
@@ -606,4 +606,19 @@ fn what_is_no_key_is_told_and_nothing_of_it_is_shown() {
         assert!(!told.contains(shown), "{told}");
     }
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn an_issuer_that_is_no_uri_reserves_no_names() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let key = installation.cku(&["auth", "keygen", "ci.pem"]);
+    installation.environment.write("ci.json", key.stdout);
+    let trust = ["auth", "trust", "ci.json", "--tenant", "acme", "--kinds", "user", "--token", &dana, "--issuer"];
+    let refused = installation.cku(&[&trust[..], &["not-a-url"]].concat());
+    assert_eq!(refused.code, 2, "{}", refused.shown());
+    assert!(refused.stderr.contains("an issuer is a URI"), "{}", refused.shown());
+    assert!(!refused.stderr.contains(&dana), "{}", refused.shown());
+    assert_eq!(installation.cku(&["auth", "keys"]).stdout.lines().count(), 1);
+    assert_eq!(installation.cku(&[&trust[..], &["urn:acme:ci"]].concat()).code, 0);
 }

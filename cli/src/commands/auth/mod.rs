@@ -1,5 +1,6 @@
 //! `cku auth`: keys and tokens of a small installation.
 
+pub(crate) mod issuer;
 pub(crate) mod keys;
 
 use std::path::PathBuf;
@@ -95,8 +96,8 @@ struct TrustArgs {
     /// The public key, a JWK in JSON.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Who signs with it.
-    #[arg(long, value_name = "ISSUER")]
+    /// Who signs with it, like `https://id.acme.example`.
+    #[arg(long, value_name = "ISSUER", value_parser = issuer::issuer)]
     issuer: String,
     /// It speaks for principals at home here and below.
     #[arg(long, value_name = "TENANT")]
