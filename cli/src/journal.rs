@@ -1,6 +1,7 @@
 //! The journal that commands work on: where it is, opening it, who acts on it.
 
 use std::{
+    collections::BTreeSet,
     env,
     path::{Path, PathBuf},
     sync::Arc,
@@ -78,6 +79,19 @@ pub(crate) fn refuse_to_open(path: &Path, error: &cku_journal::OpenError) -> Exi
 /// How journals are opened here.
 pub(crate) fn options() -> Options {
     Options { clock: Arc::new(now), projector: Arc::new(Projections), ..Options::default() }
+}
+
+/// Says that a tenant has no entries yet, since it may be mistyped; whoever asks first acts there then.
+pub(crate) fn strange(journal: &Journal, tenant: &TenantPath) -> Result<Option<String>, Exit> {
+    let tenants = journal.tenants().map_err(|e| failed(&e))?;
+    // What lies above a tenant with entries is no slip, either.
+    let known: BTreeSet<TenantPath> = tenants.iter().flat_map(TenantPath::ancestry).collect();
+    if known.contains(tenant) {
+        return Ok(None);
+    }
+    let meant = cku_base::suggest(tenant.as_str(), known.iter().map(TenantPath::as_str));
+    let hint = meant.map_or_else(|| " yet".to_owned(), |meant| format!("; did you mean `{meant}`?"));
+    Ok(Some(format!("note: the journal has no entries of `{tenant}`{hint}\n")))
 }
 
 /// The present time.

@@ -41,20 +41,24 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let journal = args.journal.open()?;
     let genesis = journal::genesis(&journal)?;
     let by = args.token.submitter(&journal, &genesis)?;
+    let strange = journal::strange(&journal, &args.tenant)?;
+    let before = journal.stream(&args.tenant, "killswitch").map_err(|e| journal::failed(&e))?;
+    let set_before = before.last().and_then(|entry| entry.body.as_ref()?.value.get("on")?.as_bool());
     let mut worker = journal::active_worker(&journal)?;
     let set = KillSwitch { on: args.set == Set::On, reason: args.reason.clone() };
     let done = cku_runs::set_kill_switch(&journal, &mut worker, &by, &args.tenant, &set);
     done.map_err(|error| render::problems::of_act(&error))?;
     let still = cku_runs::kill_switch(&journal, &args.tenant).map_err(|e| journal::failed(&e))?;
-    match still {
-        Some((at, _)) if !set.on => output::result(format_args!(
-            "the kill switch of {} is off, and that of {at} is still on\n",
-            args.tenant
-        ))?,
-        _ => {
-            let word = if set.on { "on" } else { "off" };
-            output::result(format_args!("the kill switch of {} is {word}\n", args.tenant))?;
-        }
-    }
+    let is = match set.on {
+        true => "is on",
+        false if set_before == Some(true) => "is off",
+        false => "was not on",
+    };
+    let above = match still {
+        Some((at, _)) if !set.on => format!(", and that of {at} is still on"),
+        _ => String::new(),
+    };
+    output::result(format_args!("the kill switch of {} {is}{above}\n", args.tenant))?;
+    output::note(strange.unwrap_or_default());
     Ok(Exit::Pass)
 }

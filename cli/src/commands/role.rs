@@ -88,11 +88,13 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
             grant.principal, grant.principal.tenant, grant.role, grant.tenant
         )));
     }
+    let strange = journal::strange(&journal, &grant.tenant)?;
     let mut worker = journal::active_worker(&journal)?;
     let changed = cku_runs::change_role(&journal, &mut worker, &by, &grant, granted);
     changed.map_err(|error| journal::not_changed(&error))?;
     let verb = if granted { "holds" } else { "no longer holds" };
     output::result(format_args!("{} {verb} {} in {}\n", grant.principal, grant.role, grant.tenant))?;
+    output::note(strange.unwrap_or_default());
     Ok(Exit::Pass)
 }
 

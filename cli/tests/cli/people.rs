@@ -622,3 +622,25 @@ fn an_issuer_that_is_no_uri_reserves_no_names() {
     assert_eq!(installation.cku(&["auth", "keys"]).stdout.lines().count(), 1);
     assert_eq!(installation.cku(&[&trust[..], &["urn:acme:ci"]].concat()).code, 0);
 }
+
+#[test]
+fn a_tenant_that_nobody_knows_is_told_and_a_switch_that_was_not_on() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let said = |args: &[&str]| {
+        let ran = installation.cku(&[args, &["--token", &dana]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.shown());
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    let text = [
+        said(&["killswitch", "on", "--tenant", "acem"]),
+        said(&["killswitch", "off", "--tenant", "acem"]),
+        said(&["killswitch", "off", "--tenant", "acme"]),
+        said(&["killswitch", "on", "--tenant", "acme"]),
+        said(&["killswitch", "off", "--tenant", "acme/payments"]),
+        said(&["role", "grant", "reviewer", "eve@acme.example", "--tenant", "acmee"]),
+        said(&["role", "grant", "reviewer", "eve@globex.example", "--tenant", "globex"]),
+        said(&["role", "grant", "reviewer", "eve@acme.example", "--tenant", "acme"]),
+    ];
+    insta::assert_snapshot!(text.concat());
+}
