@@ -248,7 +248,7 @@ impl Run {
     /// Refuses approvals and votes that nothing would read; gives the policies they bind to.
     fn open_for_consent(&self) -> Result<Digest, Refusal> {
         match self.status {
-            Status::Ended(_) => return Err(self.has_ended("there is nothing to approve")),
+            Status::Ended(_) => return Err(self.has_ended("there is nothing to decide")),
             Status::Running => return Err(Refusal::AlreadyRunning),
             Status::Planned | Status::Waiting(_) if self.workspace.is_some() => {
                 return Err(Refusal::AlreadyRunning);

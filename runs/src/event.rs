@@ -324,6 +324,16 @@ pub struct Label {
     pub note: String,
 }
 
+impl Label {
+    /// The words that count as failures.
+    pub const FAILURES: [&str; 2] = ["incident", "revert"];
+
+    /// Whether it counts against the error budget.
+    pub fn counts(&self) -> bool {
+        Self::FAILURES.contains(&self.label.as_str())
+    }
+}
+
 /// An entry that does not hold what its kind promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq} of {tenant} (`{kind}`) cannot be read: {why}; run `cku journal verify`")]

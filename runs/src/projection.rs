@@ -204,10 +204,9 @@ fn after(mut row: RunRow, event: &Event, time: Timestamp) -> RunRow {
 impl RunRow {
     /// Whether it ended so that it counts against the error budget: badly, or with an incident later.
     pub fn failed(&self) -> bool {
-        let incident = |l: &Label| matches!(l.label.as_str(), "incident" | "revert");
         self.outcome == Some(Outcome::Failure)
             || self.status == Ending::RolledBack.as_str()
-            || self.labels.iter().any(incident)
+            || self.labels.iter().any(Label::counts)
     }
 }
 

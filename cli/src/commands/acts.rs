@@ -101,7 +101,7 @@ pub(crate) struct OutcomeArgs {
     #[command(flatten)]
     by: By,
 
-    /// What, in a word: `incident` and `revert` count as failures.
+    /// What, in a word: `incident` and `revert` count as failures, others as nothing.
     #[arg(long, value_name = "WORD")]
     label: String,
 
@@ -224,10 +224,23 @@ pub(crate) fn outcome(args: &OutcomeArgs) -> Result<Exit, Exit> {
             foreign(&args.label)
         )));
     }
+    if !Label::FAILURES.contains(&args.label.as_str())
+        && let Some(meant) = cku_base::suggest(&args.label, Label::FAILURES)
+    {
+        return Err(journal::refuse(&format!(
+            "--label `{}` would count as nothing; did you mean `{meant}`?",
+            args.label
+        )));
+    }
     let at = args.at.unwrap_or_else(journal::now);
     let label = Label { label: args.label.clone(), at, note: args.note.clone() };
+    let counts = label.counts();
     let run = act(&args.by, &Command::Label(label))?;
-    output::result(format_args!("{}: {} at {at}\n", run.id, args.label))?;
+    let nothing = match counts {
+        true => String::new(),
+        false => format!("; it counts as nothing, only {} count as failures", Label::FAILURES.join(" and ")),
+    };
+    output::result(format_args!("{}: {} at {at}{nothing}\n", run.id, args.label))?;
     Ok(Exit::Pass)
 }
 

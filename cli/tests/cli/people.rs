@@ -644,3 +644,20 @@ fn a_tenant_that_nobody_knows_is_told_and_a_switch_that_was_not_on() {
     ];
     insta::assert_snapshot!(text.concat());
 }
+
+#[test]
+fn a_label_near_one_that_counts_is_refused_and_others_count_as_nothing() {
+    let installation = Installation::local();
+    installation.plan(PLAN);
+    assert_eq!(installation.run(&[]).code, 0);
+    let run = installation.latest();
+    let label = |word: &str| installation.cku(&["outcome", &run, "--label", word]);
+    let near = label("incdent");
+    assert_eq!(near.code, 2);
+    assert!(near.stderr.contains("`incdent` would count as nothing; did you mean `incident`?"), "{}", near.stderr);
+    let other = label("praised");
+    assert_eq!(other.code, 0, "{}", other.shown());
+    assert!(other.stdout.contains("counts as nothing, only incident and revert"), "{}", other.stdout);
+    let counted = label("revert");
+    assert!(counted.code == 0 && !counted.stdout.contains("nothing"), "{}", counted.shown());
+}
