@@ -1,4 +1,4 @@
-//! What people do: each act is asked of the access policies, and is an entry, allowed or not.
+//! What people do: each act is asked of the access policies; what is done is an entry, and so is a denial.
 
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ fn try_to_act(
 ) -> Result<Run, ActError> {
     let run = store::load(journal, tenant, id)?;
     let (action, resource) = asked_for(command, &run);
-    allowed(journal, worker, by, (action, &resource), &run.submitted.mode)?;
+    allowed(journal, worker, by, (action, &resource), (&run.submitted.mode, Some(id)))?;
     let events = run.decide(by, command, now)?;
     Ok(store::add(journal, run, &Actor::Person(by), events, Vec::new())?)
 }
@@ -163,7 +163,7 @@ fn allowed(
     worker: &mut Worker,
     by: &Submitter,
     (action, resource): (&'static str, &Resource),
-    mode: &str,
+    (mode, run): (&str, Option<&str>),
 ) -> Result<(), ActError> {
     let grants = role_grants(journal, &resource.tenant)?;
     let question = Question {
@@ -179,6 +179,7 @@ fn allowed(
     let denied = AccessDecided {
         action: action.to_owned(),
         resource: shown.clone(),
+        run: run.map(str::to_owned),
         allowed: false,
         why: why.to_string(),
         bundle_revision: worker.bundle().revision(),
@@ -197,7 +198,7 @@ fn allowed_on_tenant(
     tenant: &TenantPath,
 ) -> Result<(), ActError> {
     let mode = worker.bundle().manifest().modes.first().cloned().unwrap_or_default();
-    allowed(journal, worker, by, (action, &Resource::tenant(tenant)), &mode)
+    allowed(journal, worker, by, (action, &Resource::tenant(tenant)), (&mode, None))
 }
 
 /// Grants a role in a tenant, or takes it away; the last administrator of the root keeps the role.

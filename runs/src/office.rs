@@ -133,6 +133,9 @@ pub struct AccessDecided {
     pub action: String,
     /// Of what.
     pub resource: String,
+    /// The run it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Whether it was allowed.
     pub allowed: bool,
     /// By which policies, or why not.

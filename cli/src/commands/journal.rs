@@ -1,14 +1,14 @@
 //! `cku journal`: verify the record, read it.
 
 use cku_base::TenantPath;
-use cku_journal::{Damage, Entry, Journal, VerifyError};
+use cku_journal::{Damage, Entry, Journal, Kind, VerifyError};
 use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
     journal::{JournalArg, failed, options, refuse},
     output::{self, Format},
-    render::{foreign, style},
+    render::{entry, foreign, style},
 };
 
 /// Verify the record, read it, compute anew what is derived from it.
@@ -45,7 +45,7 @@ enum Command {
         /// At most so many of each tenant; without it, 1000 to read and all as JSON.
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
-        /// Only entries about this subject, like `run:run-…`.
+        /// Only entries about this subject, like `run:run-…`; of a run, denied acts too.
         #[arg(long, value_name = "SUBJECT")]
         subject: Option<String>,
         #[command(flatten)]
@@ -174,33 +174,64 @@ fn show(
         Some(tenant) => known(&journal, tenant).map(|()| vec![tenant.clone()])?,
         None => journal.tenants().map_err(|e| failed(&e))?,
     };
-    for tenant in tenants {
+    let mut found = subject.is_none();
+    for tenant in &tenants {
         let (mut after, mut left) = (after, limit);
-        let of_subject = subject.map(|subject| journal.stream(&tenant, subject)).transpose();
-        let of_subject = of_subject.map_err(|e| failed(&e))?;
+        let of_subject = subject.map(|subject| about(&journal, tenant, subject)).transpose()?;
+        found |= of_subject.as_ref().is_some_and(|all| !all.is_empty());
         while left > 0 {
             let size = usize::try_from(left.min(PAGE)).unwrap_or(usize::MAX);
             let page = match &of_subject {
                 Some(all) => all.iter().filter(|e| e.header.seq > after).take(size).cloned().collect(),
-                None => journal.read(&tenant, after, size).map_err(|e| failed(&e))?,
+                None => journal.read(tenant, after, size).map_err(|e| failed(&e))?,
             };
             let Some(last) = page.last() else { break };
             (after, left) = (last.header.seq, left - page.len() as u64);
-            for entry in &page {
-                match format {
-                    Format::Json => output::result(format_args!("{}\n", document(entry)))?,
-                    Format::Pretty => output::result(line(entry))?,
+            match format {
+                Format::Json => {
+                    for entry in &page {
+                        output::result(format_args!("{}\n", document(entry)))?;
+                    }
                 }
+                Format::Pretty => output::result(entry::lines(&page, &tenants))?,
             }
         }
-        let head = journal.head(&tenant).map_err(|e| failed(&e))?.map_or(0, |head| head.seq);
+        let head = journal.head(tenant).map_err(|e| failed(&e))?.map_or(0, |head| head.seq);
         if left == 0 && subject.is_none() && after < head {
             output::note(format_args!(
                 "{tenant} has entries up to {head}; `--tenant {tenant} --after {after}` shows those that follow\n"
             ));
         }
     }
-    Ok(Exit::Pass)
+    if found { Ok(Exit::Pass) } else { Err(no_such_subject(subject.unwrap_or_default())) }
+}
+
+/// All entries about a subject, in order; the denials of acts on a run stand in streams of their own.
+fn about(journal: &Journal, tenant: &TenantPath, subject: &str) -> Result<Vec<Entry>, Exit> {
+    let mut all = journal.stream(tenant, subject).map_err(|e| failed(&e))?;
+    let (Some(run), Some(first)) = (subject.strip_prefix("run:"), all.first()) else { return Ok(all) };
+    let denied = |entry: &Entry| {
+        let body = entry.body.as_ref().filter(|_| entry.header.kind == Kind::AccessDecided.as_str());
+        body.is_some_and(|body| body.value.get("run").is_some_and(|of| of == run))
+    };
+    let mut after = first.header.seq;
+    loop {
+        let page = journal.read(tenant, after, usize::try_from(PAGE).unwrap_or(usize::MAX));
+        let page = page.map_err(|e| failed(&e))?;
+        let Some(last) = page.last() else { break };
+        after = last.header.seq;
+        all.extend(page.into_iter().filter(denied));
+    }
+    all.sort_by_key(|entry| entry.header.seq);
+    Ok(all)
+}
+
+fn no_such_subject(subject: &str) -> Exit {
+    let look = match subject.starts_with("run:") {
+        true => "`cku runs list` lists the runs",
+        false => "`cku journal show` shows the subjects there are",
+    };
+    refuse(&format!("the journal has no entries about `{}`; {look}", foreign(subject)))
 }
 
 /// An entry with all that it takes to verify it from outside.
@@ -213,26 +244,4 @@ fn document(entry: &Entry) -> Value {
         "salt": body.map(|b| hex(&b.salt)),
         "body": body.map(|b| &b.value),
     })
-}
-
-fn line(entry: &Entry) -> String {
-    let dim = style::DIM;
-    let header = &entry.header;
-    let says = entry.body.as_ref().map(|body| {
-        let actor = match body.value.get("actor") {
-            Some(Value::String(text)) => text.clone(),
-            Some(actor) => {
-                let text = |name: &str| actor.get(name).and_then(Value::as_str).unwrap_or_default();
-                format!("{}:{}", text("kind"), text("id"))
-            }
-            None => String::new(),
-        };
-        let subject = body.value.get("subject").and_then(Value::as_str).unwrap_or_default();
-        let detail = ["step", "gate", "verdict", "status", "strategy", "reason", "message"];
-        let detail =
-            detail.iter().filter_map(|name| body.value.get(*name)?.as_str()).collect::<Vec<_>>().join(", ");
-        format!("{}  {}  {}", foreign(&actor), foreign(subject), foreign(&detail))
-    });
-    let says = says.unwrap_or_else(|| "(erased)".to_owned());
-    format!("{} {:>5}  {dim}{}{dim:#}  {:<18} {says}\n", header.tenant, header.seq, header.time, header.kind)
 }

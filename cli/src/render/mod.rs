@@ -3,6 +3,7 @@
 pub(crate) mod coverage;
 pub(crate) mod decision;
 pub(crate) mod diagnostics;
+pub(crate) mod entry;
 pub(crate) mod problems;
 pub(crate) mod run;
 pub(crate) mod sarif;

@@ -661,3 +661,21 @@ fn a_label_near_one_that_counts_is_refused_and_others_count_as_nothing() {
     let counted = label("revert");
     assert!(counted.code == 0 && !counted.stdout.contains("nothing"), "{}", counted.shown());
 }
+
+#[test]
+fn the_entries_about_a_run_are_lined_up_and_say_what_was_denied() {
+    let (installation, run) = waiting();
+    let rhea = installation.token("rhea@acme.example", "acme", "user");
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    assert_eq!(installation.cku(&["approve", &run, "plan_approval", "--token", &ci]).code, 1);
+    assert_eq!(installation.cku(&["approve", &run, "plan_approval", "--token", &rhea]).code, 0);
+    assert_eq!(installation.cku(&["vote", &run, "revise", "--token", &rhea]).code, 0);
+    assert_eq!(installation.cku(&["run", "--resume", &run, "--token", &ci]).code, 0);
+    assert_eq!(installation.cku(&["refuse", &run, "plan_approval", "--token", &rhea]).code, 2);
+    let about = ["journal", "show", "--subject", &format!("run:{run}")];
+    let shown = [stable(&installation.cku(&about), &installation), stable(&installation.cku(&["journal", "show", "--tenant", "acme/payments", "--limit", "2"]), &installation)];
+    insta::assert_snapshot!(shown.concat().replace(&run, "RUN"));
+    let none = installation.cku(&["journal", "show", "--subject", "run:nope"]);
+    assert_eq!(none.code, 2);
+    assert!(none.stderr.contains("no entries about `run:nope`; `cku runs list`"), "{}", none.stderr);
+}
