@@ -679,3 +679,10 @@ fn the_entries_about_a_run_are_lined_up_and_say_what_was_denied() {
     assert_eq!(none.code, 2);
     assert!(none.stderr.contains("no entries about `run:nope`; `cku runs list`"), "{}", none.stderr);
 }
+
+#[test]
+fn a_key_that_nobody_named_is_said_to_be_the_default() {
+    let ran = Installation::local().cku(&["auth", "token", "--sub", "a", "--tenant", "/"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("no `issuer.pem` here, which is the default of --key"), "{}", ran.stderr);
+}

@@ -66,9 +66,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct TokenArgs {
-    /// The key to sign with.
-    #[arg(long, value_name = "FILE", default_value = "issuer.pem")]
-    key: PathBuf,
+    /// The key to sign with; without it, `issuer.pem`.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Whom it names, like `rhea@acme.example`.
     #[arg(long, value_name = "SUBJECT")]
     sub: PrincipalId,
@@ -156,7 +156,13 @@ fn keygen(file: &std::path::Path) -> Result<Exit, Exit> {
 }
 
 fn token(args: &TokenArgs) -> Result<Exit, Exit> {
-    let key = keys::load(&args.key)?;
+    let default = std::path::Path::new("issuer.pem");
+    if args.key.is_none() && !default.exists() {
+        return Err(journal::refuse(
+            "there is no `issuer.pem` here, which is the default of --key; give --key FILE, the key that `cku init` made",
+        ));
+    }
+    let key = keys::load(args.key.as_deref().unwrap_or(default))?;
     let ttl = cku_skills::parse_duration(&args.ttl);
     let ttl = ttl.filter(|ttl| (1..=86_400).contains(&ttl.as_secs())).ok_or_else(|| {
         journal::refuse(&format!("--ttl `{}` is no span up to 24h; write one like `15m`", foreign(&args.ttl)))
