@@ -53,8 +53,20 @@ def check(header, body, salt, hash, heads):
     heads[header["tenant"]] = (seq + 1, hash, time)
 
 
-heads, entries = {}, [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-[check(e["header"], e["body"], e["salt"], e["hash"], heads) for e in entries]
-gone = sum(e["body"] is None for e in entries)
+if len(sys.argv) != 2:
+    sys.exit(print("usage: verify.py ENTRIES, which `cku journal show --format json` wrote", file=sys.stderr) or 2)
+try:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        entries = [(e["header"], e["body"], e["salt"], e["hash"]) for e in map(json.loads, file)]
+except (OSError, ValueError, TypeError, KeyError) as error:
+    why = error.strerror if isinstance(error, OSError) else "it holds no entries, one JSON object a line"
+    sys.exit(print(f"{sys.argv[1]} cannot be read: {why}", file=sys.stderr) or 2)
+heads = {}
+try:
+    [check(*entry, heads) for entry in entries]
+except (ValueError, TypeError, KeyError, AttributeError):
+    line = sum(seq for seq, *_ in heads.values()) + 1
+    sys.exit(print(f"line {line}: it is not written as entries are") or 1)
+gone = sum(body is None for _, body, _, _ in entries)
 erased = f"; of {gone} the body was erased, so that what it said is not known" if gone else ""
 print(f"{len(entries)} entries of {len(heads)} tenants are intact{erased}")

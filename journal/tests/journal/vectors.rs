@@ -105,4 +105,10 @@ fn python_recomputes_the_vectors_and_finds_what_was_changed() {
     std::fs::write(&changed, first_gone).unwrap();
     assert_eq!(run(&changed).unwrap().status.code(), Some(1));
     let _: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    // What is no file of entries is not damaged, but of no use: another code, and one line.
+    for unusable in [vectors().join("none.jsonl"), vectors(), vectors().join("README.md")] {
+        let output = run(&unusable).unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    }
 }
