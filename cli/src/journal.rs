@@ -12,7 +12,7 @@ use cku_auth::{Trust, TrustedKey};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::Worker;
 use cku_gates::{Authentication, Submitter, TokenClaims};
-use cku_journal::{Journal, Options};
+use cku_journal::{Journal, OpenError, Options};
 use cku_runs::{Genesis, OfficeError, Projections};
 
 use crate::{exit::Exit, output, render::foreign};
@@ -71,9 +71,12 @@ impl JournalArg {
 }
 
 /// One line about a journal that cannot be used.
-pub(crate) fn refuse_to_open(path: &Path, error: &cku_journal::OpenError) -> Exit {
+pub(crate) fn refuse_to_open(path: &Path, error: &OpenError) -> Exit {
     output::problem(format_args!("the journal `{}` cannot be used: {error}", path.display()));
-    Exit::Internal
+    match error {
+        OpenError::NotAJournal | OpenError::Missing => Exit::Usage,
+        _ => Exit::Internal,
+    }
 }
 
 /// How journals are opened here.

@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, value_name = "TENANT")]
         tenant: Option<TenantPath>,
         /// With --tenant: from this entry on; what stands before is taken as it is.
-        #[arg(long, value_name = "N", default_value = "1", requires = "tenant")]
+        #[arg(long, value_name = "N", default_value = "1", requires = "tenant", value_parser = count)]
         from: u64,
         #[command(flatten)]
         journal: JournalArg,
@@ -40,10 +40,10 @@ enum Command {
         #[arg(long, value_name = "TENANT")]
         tenant: Option<TenantPath>,
         /// After this entry.
-        #[arg(long, value_name = "N", default_value = "0")]
+        #[arg(long, value_name = "N", default_value = "0", value_parser = count)]
         after: u64,
         /// At most so many of each tenant; without it, 1000 to read and all as JSON.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = count)]
         limit: Option<u64>,
         /// Only entries about this subject, like `run:run-…`; of a run, denied acts too.
         #[arg(long, value_name = "SUBJECT")]
@@ -59,6 +59,10 @@ enum Command {
         #[command(flatten)]
         journal: JournalArg,
     },
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number, like `20`".to_owned())
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
@@ -96,10 +100,9 @@ fn verify(
                 "intact": false, "damage": damage, "tenant": tenant, "seq": seq, "detail": detail,
             })),
         };
+    journal.existing()?;
     let journal = journal.open_to_read().or_else(|exit| {
-        if exit == Exit::Internal {
-            not_intact(None, None, None, "it cannot be opened")?;
-        }
+        not_intact(None, None, None, "it cannot be opened")?;
         Err(exit)
     })?;
     let verified = match tenant {

@@ -26,7 +26,8 @@ fn line(entry: &Entry, actor: &str, (of_tenant, of_actor): (usize, usize)) -> St
         says.trim_end().to_owned()
     });
     let says = says.unwrap_or_else(|| "(erased)".to_owned());
-    let (tenant, seq, time, kind) = (header.tenant.as_str(), header.seq, header.time.to_string(), &header.kind);
+    let (tenant, seq, time, kind) =
+        (header.tenant.as_str(), header.seq, header.time.to_string(), &header.kind);
     format!("{tenant:<of_tenant$} {seq:>5}  {dim}{time:<27}{dim:#}  {kind:<19} {says}\n")
 }
 

@@ -56,7 +56,8 @@ fn the_page_on_tokens_works_as_it_is_written() {
         matches!(complained[..], [only] if only.contains("that signed it was revoked")),
         "{complained:?}"
     );
-    let decided = environment.run(&["journal", "show", "--journal", "target/tokens/journal.db", "--format", "json"]);
+    let decided =
+        environment.run(&["journal", "show", "--journal", "target/tokens/journal.db", "--format", "json"]);
     let decided = decided.stdout.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
     let decided = decided.filter(|e| e["header"]["kind"] == "decision.made/1").last().unwrap();
     let gates = decided["body"]["decision"]["gates"].as_array().unwrap().clone();

@@ -614,7 +614,8 @@ fn an_issuer_that_is_no_uri_reserves_no_names() {
     let dana = installation.token("dana@acme.example", "/", "user");
     let key = installation.cku(&["auth", "keygen", "ci.pem"]);
     installation.environment.write("ci.json", key.stdout);
-    let trust = ["auth", "trust", "ci.json", "--tenant", "acme", "--kinds", "user", "--token", &dana, "--issuer"];
+    let trust =
+        ["auth", "trust", "ci.json", "--tenant", "acme", "--kinds", "user", "--token", &dana, "--issuer"];
     let refused = installation.cku(&[&trust[..], &["not-a-url"]].concat());
     assert_eq!(refused.code, 2, "{}", refused.shown());
     assert!(refused.stderr.contains("an issuer is a URI"), "{}", refused.shown());
@@ -654,7 +655,11 @@ fn a_label_near_one_that_counts_is_refused_and_others_count_as_nothing() {
     let label = |word: &str| installation.cku(&["outcome", &run, "--label", word]);
     let near = label("incdent");
     assert_eq!(near.code, 2);
-    assert!(near.stderr.contains("`incdent` would count as nothing; did you mean `incident`?"), "{}", near.stderr);
+    assert!(
+        near.stderr.contains("`incdent` would count as nothing; did you mean `incident`?"),
+        "{}",
+        near.stderr
+    );
     let other = label("praised");
     assert_eq!(other.code, 0, "{}", other.shown());
     assert!(other.stdout.contains("counts as nothing, only incident and revert"), "{}", other.stdout);
@@ -673,7 +678,13 @@ fn the_entries_about_a_run_are_lined_up_and_say_what_was_denied() {
     assert_eq!(installation.cku(&["run", "--resume", &run, "--token", &ci]).code, 0);
     assert_eq!(installation.cku(&["refuse", &run, "plan_approval", "--token", &rhea]).code, 2);
     let about = ["journal", "show", "--subject", &format!("run:{run}")];
-    let shown = [stable(&installation.cku(&about), &installation), stable(&installation.cku(&["journal", "show", "--tenant", "acme/payments", "--limit", "2"]), &installation)];
+    let shown = [
+        stable(&installation.cku(&about), &installation),
+        stable(
+            &installation.cku(&["journal", "show", "--tenant", "acme/payments", "--limit", "2"]),
+            &installation,
+        ),
+    ];
     insta::assert_snapshot!(shown.concat().replace(&run, "RUN"));
     let none = installation.cku(&["journal", "show", "--subject", "run:nope"]);
     assert_eq!(none.code, 2);
@@ -685,4 +696,31 @@ fn a_key_that_nobody_named_is_said_to_be_the_default() {
     let ran = Installation::local().cku(&["auth", "token", "--sub", "a", "--tenant", "/"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("no `issuer.pem` here, which is the default of --key"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_no_journal_and_no_number_is_wrong_usage() {
+    let installation = Installation::of_people();
+    installation.environment.write("README.md", "# Not a journal\n".repeat(100));
+    for command in ["verify", "show"] {
+        let ran = installation.cku(&["journal", command, "--journal", "README.md"]);
+        assert_eq!(ran.code, 2, "{}", ran.shown());
+        assert!(ran.stderr.contains("it is not a journal of cku"), "{}", ran.stderr);
+    }
+    let ran = installation.cku(&["journal", "show", "--limit", "x"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("write a whole number, like `20`"), "{}", ran.stderr);
+}
+
+#[test]
+fn of_a_run_that_ended_there_is_nothing_to_decide() {
+    let installation = Installation::of_people();
+    installation.plan(PLAN);
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    assert_eq!(installation.run(&["--token", &ci]).code, 0);
+    let run = installation.latest();
+    let rhea = installation.token("rhea@acme.example", "acme", "user");
+    let refused = installation.cku(&["refuse", &run, "plan_approval", "--token", &rhea]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("there is nothing to decide"), "{}", refused.stderr);
 }

@@ -5,14 +5,16 @@ pub(crate) fn issuer(text: &str) -> Result<String, String> {
     let visible = text.bytes().all(|b| b.is_ascii_graphic());
     let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
     let at_home = |host: &str| {
-        ["localhost", "127.0.0.1", "[::1]"].iter().any(|home| {
-            host.strip_prefix(home).is_some_and(|port| port.is_empty() || port.starts_with(':'))
-        })
+        ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|home| host.strip_prefix(home).is_some_and(|port| port.is_empty() || port.starts_with(':')))
     };
     let is_uri = match text.split_once(':') {
         Some(("https", rest)) => rest.strip_prefix("//").is_some_and(|rest| !host(rest).is_empty()),
         Some(("http", rest)) => rest.strip_prefix("//").is_some_and(|rest| at_home(&host(rest))),
-        Some(("urn", rest)) => rest.split_once(':').is_some_and(|(space, name)| !space.is_empty() && !name.is_empty()),
+        Some(("urn", rest)) => {
+            rest.split_once(':').is_some_and(|(space, name)| !space.is_empty() && !name.is_empty())
+        }
         _ => false,
     };
     if visible && is_uri {
