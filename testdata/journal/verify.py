@@ -53,15 +53,13 @@ def check(header, body, salt, hash, heads):
     heads[header["tenant"]] = (seq + 1, hash, time)
 
 
-if len(sys.argv) != 2:
-    sys.exit(print("usage: verify.py ENTRIES, which `cku journal show --format json` wrote", file=sys.stderr) or 2)
+len(sys.argv) == 2 or sys.exit(print("usage: verify.py FILE, of `cku journal show --format json`", file=sys.stderr) or 2)
 try:
     with open(sys.argv[1], encoding="utf-8") as file:
-        entries = [(e["header"], e["body"], e["salt"], e["hash"]) for e in map(json.loads, file)]
+        heads, entries = {}, [(e["header"], e["body"], e["salt"], e["hash"]) for e in map(json.loads, file)]
 except (OSError, ValueError, TypeError, KeyError) as error:
-    why = error.strerror if isinstance(error, OSError) else "it holds no entries, one JSON object a line"
+    why = getattr(error, "strerror", "it holds no entries, one JSON object a line")
     sys.exit(print(f"{sys.argv[1]} cannot be read: {why}", file=sys.stderr) or 2)
-heads = {}
 try:
     [check(*entry, heads) for entry in entries]
 except (ValueError, TypeError, KeyError, AttributeError):
