@@ -6,23 +6,22 @@ use serde_json::{Map, Value};
 
 use super::{foreign, style};
 
-/// The widest actor that others are lined up with.
-const WIDEST: usize = 40;
+/// Columns of the actor; a longer one pushes what follows aside, in its line alone.
+const ACTOR: usize = 32;
 
 /// Lines of entries, their tenants as wide as the widest of all that are shown.
 pub(crate) fn lines(entries: &[Entry], tenants: &[TenantPath]) -> String {
     let of_tenant = tenants.iter().map(|t| t.as_str().len()).max().unwrap_or(0);
-    let actors: Vec<String> = entries.iter().map(actor).collect();
-    let of_actor = actors.iter().map(|a| a.chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
-    entries.iter().zip(&actors).map(|(entry, actor)| line(entry, actor, (of_tenant, of_actor))).collect()
+    entries.iter().map(|entry| line(entry, of_tenant)).collect()
 }
 
-fn line(entry: &Entry, actor: &str, (of_tenant, of_actor): (usize, usize)) -> String {
+fn line(entry: &Entry, of_tenant: usize) -> String {
     let dim = style::DIM;
     let header = &entry.header;
     let says = entry.body.as_ref().map(|body| {
         let subject = body.value.get("subject").and_then(Value::as_str).unwrap_or_default();
-        let says = format!("{actor:<of_actor$}  {}  {}", foreign(subject), foreign(&says(&body.value)));
+        let (actor, says) = (actor(&body.value), says(&body.value));
+        let says = format!("{actor:<ACTOR$}  {}  {}", foreign(subject), foreign(&says));
         says.trim_end().to_owned()
     });
     let says = says.unwrap_or_else(|| "(erased)".to_owned());
@@ -31,9 +30,8 @@ fn line(entry: &Entry, actor: &str, (of_tenant, of_actor): (usize, usize)) -> St
     format!("{tenant:<of_tenant$} {seq:>5}  {dim}{time:<27}{dim:#}  {kind:<19} {says}\n")
 }
 
-fn actor(entry: &Entry) -> String {
-    let actor = entry.body.as_ref().and_then(|body| body.value.get("actor"));
-    let actor = match actor {
+fn actor(body: &Map<String, Value>) -> String {
+    let actor = match body.get("actor") {
         Some(Value::String(text)) => text.clone(),
         Some(actor) => format!("{}:{}", text(actor, "/kind"), text(actor, "/id")),
         None => String::new(),

@@ -674,18 +674,17 @@ fn the_entries_about_a_run_are_lined_up_and_say_what_was_denied() {
     let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
     assert_eq!(installation.cku(&["approve", &run, "plan_approval", "--token", &ci]).code, 1);
     assert_eq!(installation.cku(&["approve", &run, "plan_approval", "--token", &rhea]).code, 0);
-    assert_eq!(installation.cku(&["vote", &run, "revise", "--token", &rhea]).code, 0);
-    assert_eq!(installation.cku(&["run", "--resume", &run, "--token", &ci]).code, 0);
+    assert_eq!(installation.cku(&["vote", &run, "approve", "--token", &rhea]).code, 0);
     assert_eq!(installation.cku(&["refuse", &run, "plan_approval", "--token", &rhea]).code, 2);
-    let about = ["journal", "show", "--subject", &format!("run:{run}")];
-    let shown = [
-        stable(&installation.cku(&about), &installation),
-        stable(
-            &installation.cku(&["journal", "show", "--tenant", "acme/payments", "--limit", "2"]),
-            &installation,
-        ),
-    ];
-    insta::assert_snapshot!(shown.concat().replace(&run, "RUN"));
+    let shown = |args: &[&str]| {
+        let ran = installation.cku(&[&["journal", "show"], args].concat());
+        stable(&ran, &installation)
+    };
+    let mut told = shown(&["--subject", &format!("run:{run}")]);
+    assert_eq!(installation.run(&["--token", &ci]).code, 0);
+    told.push_str(&shown(&["--subject", &format!("run:{}", installation.latest())]));
+    told.push_str(&shown(&["--limit", "3"]));
+    insta::assert_snapshot!(told.replace(&run, "RUN").replace(&installation.latest(), "LATEST"));
     let none = installation.cku(&["journal", "show", "--subject", "run:nope"]);
     assert_eq!(none.code, 2);
     assert!(none.stderr.contains("no entries about `run:nope`; `cku runs list`"), "{}", none.stderr);
