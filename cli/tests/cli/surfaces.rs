@@ -296,3 +296,49 @@ fn verbose_shows_spans_and_leaves_the_result_alone() {
     assert!(verbose.stderr.contains("µs    facts\n"), "{}", verbose.stderr);
     assert!(verbose.stderr.contains("µs  gate quality\n"), "{}", verbose.stderr);
 }
+
+/// The commands below one, and the long options that its help names.
+fn told_by_help(command: &[String]) -> (Vec<String>, Vec<String>) {
+    let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = run(&arguments).stdout;
+    let below = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let below = below.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let below = below.filter(|name| *name != "help").map(str::to_owned).collect();
+    let option = |line: &str| {
+        let words = line.trim_start().split([' ', '[', '=']);
+        words.take_while(|word| word.starts_with('-')).find(|word| word.starts_with("--")).map(str::to_owned)
+    };
+    let options = help.lines().filter_map(option);
+    let everywhere = ["--help", "--verbose", "--version"];
+    (below, options.filter(|option| !everywhere.contains(&option.as_str())).collect())
+}
+
+#[test]
+fn every_command_and_every_option_stands_in_the_page_on_commands() {
+    let page = std::fs::read_to_string(crate::environment::repository().join("docs/commands.md")).unwrap();
+    let (mut missing, mut commands, mut seen) = (Vec::new(), vec![Vec::new()], 0);
+    while let Some(command) = commands.pop() {
+        let (below, options) = told_by_help(&command);
+        commands.extend(below.iter().map(|name| [&command[..], std::slice::from_ref(name)].concat()));
+        if !below.is_empty() {
+            continue;
+        }
+        seen += 1;
+        let name = format!("cku {}", command.join(" "));
+        let heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == name;
+        let mut section = page.lines().skip_while(|line| !heading(line));
+        if section.next().is_none() {
+            missing.push(name);
+            continue;
+        }
+        let section: Vec<&str> = section.take_while(|line| !line.starts_with('#')).collect();
+        let words: Vec<&str> = section
+            .iter()
+            .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'))
+            .collect();
+        let untold = options.iter().filter(|option| !words.contains(&option.as_str()));
+        missing.extend(untold.map(|option| format!("{name}: {option}")));
+    }
+    assert!(seen > 25, "{seen}");
+    assert!(missing.is_empty(), "not in docs/commands.md: {missing:#?}");
+}
