@@ -132,6 +132,11 @@ pub enum Refusal {
         /// Where it stands.
         status: &'static str,
     },
+    /// The step runs, or did when cku went away.
+    #[error(
+        "the step `{0}` waits for nobody: it is running; if `cku runs show` says that the run is interrupted, go on with `cku run --resume`"
+    )]
+    StillRunning(String),
     /// The policy alone asks for people.
     #[error("`{0}` is what the policy says; say retry, skip, rollback or abort")]
     NotForPeople(&'static str),
@@ -225,6 +230,9 @@ impl Run {
             return Err(Refusal::NotForPeople("alert"));
         }
         let choices = self.choices(step);
+        if choices.is_empty() && matches!(status, StepStatus::Running | StepStatus::Undoing(_)) {
+            return Err(Refusal::StillRunning(step.to_owned()));
+        }
         if choices.is_empty() {
             return Err(Refusal::NothingToHeal { step: step.to_owned(), status: status.as_str() });
         }

@@ -105,8 +105,7 @@ enum Message {
 ///
 /// Nobody else does meanwhile. What ran when somebody went away before is taken as interrupted.
 pub fn execute(execution: &Execution<'_>, worker: &mut Worker, run: &Run) -> Result<Run, ExecutionError> {
-    let work = crate::event::subject(&run.id);
-    let claim = execution.journal.claim(&work, execution.holder).map_err(|error| match error {
+    let claim = crate::claim(execution.journal, &run.id, execution.holder).map_err(|error| match error {
         ClaimError::Held { holder } => ExecutionError::Claimed(holder),
         other => ExecutionError::Claim(other.to_string()),
     })?;

@@ -23,6 +23,7 @@
 
 mod acts;
 mod bundles;
+mod claim;
 mod command;
 mod event;
 mod execution;
@@ -45,6 +46,7 @@ mod submit;
 
 pub use acts::{ActError, OfficeError, act, change_role, revoke_key, set_kill_switch, trust_key};
 pub use bundles::{BundleError, activate, active, active_revision, genesis, load as load_bundle};
+pub use claim::{claim, is_unattended};
 pub use command::{Command, Refusal, holding};
 pub use event::{
     Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Started, StepFinished,

@@ -107,7 +107,7 @@ fn site(args: &Args, may_make: bool) -> Result<Site, Exit> {
 }
 
 /// The real name of a journal: claims and backups lie beside it, by whatever name it is reached.
-fn real(path: PathBuf) -> PathBuf {
+pub(super) fn real(path: PathBuf) -> PathBuf {
     let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
         true => Path::new("."),
         false => folder,
@@ -213,8 +213,7 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     confinable(args, &run.submission)?;
     let workspace = workspace(&site.journal, &root)?;
     // Nobody else may be at it: whoever resumes takes what runs for broken off.
-    let work = cku_runs::subject(id);
-    let idle = site.journal.claim(&work, &holder());
+    let idle = cku_runs::claim(&site.journal, id, &holder());
     idle.map(drop).map_err(|error| journal::refuse(&format!("{id} is being carried out: {error}")))?;
     let mut worker = Worker::new(site.bundle.clone());
     let acted =

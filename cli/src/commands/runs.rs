@@ -1,6 +1,8 @@
 //! `cku runs`: what ran, and what became of it.
 
 use cku_base::TenantPath;
+use cku_journal::Journal;
+use cku_runs::{RunRow, Status};
 use serde_json::json;
 
 use crate::{
@@ -83,12 +85,12 @@ fn list(
         ));
         return Err(Exit::Usage);
     }
-    let journal = journal.open_to_read()?;
+    let journal = open(journal)?;
     let mut runs = cku_runs::list(&journal, tenant).map_err(|e| render::problems::of_store(&e))?;
     runs.retain(|(_, _, row)| status.is_none_or(|status| row.status == status));
     if format == Format::Json {
-        let runs: Vec<_> =
-            runs.iter().map(|(tenant, id, row)| json!({"run": id, "tenant": tenant, "is": row})).collect();
+        let document = |(tenant, id, row): &(TenantPath, String, RunRow)| json!({"run": id, "tenant": tenant, "is": row, "interrupted": interrupted(&journal, id, &row.status)});
+        let runs: Vec<_> = runs.iter().map(document).collect();
         output::json(&runs)?;
         return Ok(Exit::Pass);
     }
@@ -101,7 +103,7 @@ fn list(
         let labels = if labels.is_empty() { String::new() } else { format!("  [{}]", labels.join(", ")) };
         output::result(format_args!(
             "{id}  {colour}{:<11}{colour:#} {tenant} {}  {}{labels}  {dim}{} {}{dim:#}\n",
-            row.status,
+            if interrupted(&journal, &id, &row.status) { shown::INTERRUPTED } else { &row.status },
             row.mode,
             foreign(&row.intent),
             row.by,
@@ -111,13 +113,28 @@ fn list(
     Ok(Exit::Pass)
 }
 
+/// Opens a journal to read, by its real name: what claims runs lies beside it.
+fn open(journal: &JournalArg) -> Result<Journal, Exit> {
+    JournalArg { journal: Some(super::run::real(journal.existing()?)) }.open_to_read()
+}
+
+/// Whether a run is running and nobody carries it out.
+fn interrupted(journal: &Journal, id: &str, status: &str) -> bool {
+    status == Status::Running.as_str() && cku_runs::is_unattended(journal, id)
+}
+
 fn show(run: &str, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
-    let journal = journal.open_to_read()?;
+    let journal = open(journal)?;
     let (tenant, _) = cku_runs::find(&journal, run).map_err(|e| render::problems::of_store(&e))?;
     let run = cku_runs::load(&journal, &tenant, run).map_err(|e| failed(&e))?;
+    let interrupted = interrupted(&journal, &run.id, run.status.as_str());
     match format {
-        Format::Json => output::json(&shown::document(&run, None, None))?,
-        Format::Pretty => output::result(shown::details(&run))?,
+        Format::Json => {
+            let mut document = shown::document(&run, None, None);
+            document["interrupted"] = interrupted.into();
+            output::json(&document)?;
+        }
+        Format::Pretty => output::result(shown::details(&run, interrupted))?,
     }
     Ok(Exit::Pass)
 }

@@ -22,6 +22,9 @@ use crate::output::{self, Format};
 pub(crate) const SINGLE_USER: &str =
     "local, single-user: nobody proved who they are, and what takes several people cannot pass\n";
 
+/// What a run is called that is running and that nobody carries out.
+pub(crate) const INTERRUPTED: &str = "interrupted";
+
 /// Lines of a failed step's output that are shown without --follow.
 const LINES: usize = 12;
 
@@ -313,14 +316,15 @@ pub(crate) fn colour(status: &str) -> anstyle::Style {
 }
 
 /// Where a run stands, for those who look at it later.
-pub(crate) fn details(run: &Run) -> String {
+pub(crate) fn details(run: &Run, interrupted: bool) -> String {
     let (bold, dim) = (style::BOLD, style::DIM);
     let colour = colour(run.status.as_str());
+    let status = if interrupted { INTERRUPTED } else { run.status.as_str() };
     let by = &run.submitted.principal;
     let mut out = format!(
         "{bold}{}{bold:#}  {colour}{}{colour:#}\n{}\n{dim}for {} in {}, by {} ({}), {}{dim:#}\n",
         run.id,
-        run.status.as_str(),
+        status,
         foreign(&run.submission.intent),
         run.tenant,
         run.submitted.mode,
@@ -363,13 +367,24 @@ pub(crate) fn details(run: &Run) -> String {
         let why = why.get("message").and_then(Value::as_str).map(|m| format!("  {}", foreign(m)));
         let tries = if state.attempts > 1 { format!("  {} tries", state.attempts) } else { String::new() };
         let why = why.unwrap_or_default();
-        let _ = writeln!(out, "  {:<20} {}{tries}{why}", step.id, state.status.as_str());
+        let status = match state.status {
+            StepStatus::Running | StepStatus::Undoing(_) if interrupted => INTERRUPTED,
+            _ => state.status.as_str(),
+        };
+        let _ = writeln!(out, "  {:<20} {status}{tries}{why}", step.id);
     }
     for label in &run.labels {
         let _ = writeln!(out, "{dim}{}{dim:#}  {}  {}", label.at, label.label, foreign(&label.note));
     }
     if matches!(run.status, Status::Ended(_) | Status::Waiting(_)) {
         out.push_str(&end(run));
+    }
+    if interrupted {
+        let id = &run.id;
+        let _ = writeln!(
+            out,
+            "\n{INTERRUPTED}: nobody carries it out any more; go on with {bold}cku run --resume {id}{bold:#}"
+        );
     }
     out
 }

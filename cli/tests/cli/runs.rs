@@ -233,6 +233,37 @@ fn interruptions_use_up_no_tries() {
 }
 
 #[test]
+fn a_run_that_nobody_carries_out_any_more_is_shown_as_interrupted() {
+    let installation = Installation::local();
+    installation.plan(
+        "- {id: one, skill: command, with: {shell: 'touch began; until test -e go; do sleep 0.02; done'}, effects: false}\n",
+    );
+    let mut running = installation.start_run();
+    installation.wait_for("began");
+    let run = installation.latest();
+    assert_eq!(installation.show(&run)["interrupted"], false, "somebody carries it out");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    std::os::unix::fs::symlink(installation.path("journal.db"), installation.path("link.db")).unwrap();
+    let told: String = [
+        installation.cku(&["runs", "show", &run]),
+        installation.cku(&["runs", "show", &run, "--journal", "link.db"]),
+        installation.cku(&["runs", "list"]),
+        installation.cku(&["heal", &run, "one", "retry"]),
+    ]
+    .iter()
+    .map(|ran| stable(ran, &installation))
+    .collect();
+    insta::assert_snapshot!("interrupted", told);
+    let shown = installation.show(&run);
+    assert_eq!((&shown["status"], &shown["interrupted"]), (&"running".into(), &true.into()));
+    assert!(!installation.path("link.db-claims").exists());
+    installation.environment.write("work/go", "");
+    assert_eq!(installation.cku(&["run", "--resume", &run]).code, 0);
+    assert_eq!(installation.show(&run)["interrupted"], false);
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
