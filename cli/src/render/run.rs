@@ -9,7 +9,8 @@ use std::{
 };
 
 use cku_base::Principal;
-use cku_gates::Decision;
+use cku_gates::{Decision, Vote};
+use cku_lang::Enforcement;
 use cku_runs::{Ending, Event, Missing, Progress as Happened, Run, Status, StepStatus, Strategy};
 use cku_skills::Stream;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -315,6 +316,41 @@ pub(crate) fn colour(status: &str) -> anstyle::Style {
     }
 }
 
+/// Why a gate of a recorded decision let the run go, or did not; as [`super::decision`] says it.
+fn remark(gate: &Value) -> String {
+    let dim = style::DIM;
+    let mut remarks = Vec::new();
+    if gate.get("reached") == Some(&Value::Bool(false)) {
+        remarks.push(format!("{dim}not reached{dim:#}"));
+    }
+    if gate.get("enforcement").and_then(Value::as_str) == Some(Enforcement::Advise.name()) {
+        remarks.push(format!("{dim}advice only{dim:#}"));
+    }
+    let by = gate.get("overridden_by").and_then(Value::as_array).into_iter().flatten();
+    let by: Vec<&str> = by.filter_map(Value::as_str).collect();
+    if !by.is_empty() {
+        remarks.push(format!("{dim}overridden by {}{dim:#}", foreign(&by.join(", "))));
+    }
+    let reasons = gate.get("reasons").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let message = |reason: &Value| reason.get("message").and_then(Value::as_str).unwrap_or("–").to_owned();
+    match reasons {
+        [] => {}
+        [one] => remarks.push(foreign(&message(one)).into_owned()),
+        [first, rest @ ..] => remarks.push(format!("{} (+{})", foreign(&message(first)), rest.len())),
+    }
+    remarks.join("; ")
+}
+
+/// Whether a vote counts, of somebody who voted several times: the last does.
+fn counts(vote: &Vote, votes: &[Vote]) -> &'static str {
+    let mut of_voter = votes.iter().filter(|v| v.voter == vote.voter);
+    match (of_voter.clone().count(), of_voter.next_back()) {
+        (0 | 1, _) => "",
+        (_, Some(last)) if std::ptr::eq(last, vote) => "  (counts: the last of several)",
+        _ => "  (does not count: there is a later one)",
+    }
+}
+
 /// Where a run stands, for those who look at it later.
 pub(crate) fn details(run: &Run, interrupted: bool) -> String {
     let (bold, dim) = (style::BOLD, style::DIM);
@@ -341,8 +377,7 @@ pub(crate) fn details(run: &Run, interrupted: bool) -> String {
         );
         for gate in decided.decision.get("gates").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| gate.get(name).and_then(Value::as_str).unwrap_or("–").to_owned();
-            let reason = gate.pointer("/reasons/0/message").and_then(Value::as_str).unwrap_or_default();
-            let _ = writeln!(out, "  {:<14} {:<7} {}", text("gate"), text("verdict"), foreign(reason));
+            let _ = writeln!(out, "  {:<14} {:<7} {}", text("gate"), text("verdict"), remark(gate));
         }
     }
     for approval in &run.approvals {
@@ -358,7 +393,9 @@ pub(crate) fn details(run: &Run, interrupted: bool) -> String {
     }
     for vote in &run.votes {
         let said = serde_json::to_value(vote.vote).ok().and_then(|v| v.as_str().map(str::to_owned));
-        let _ = writeln!(out, "{dim}{}{dim:#}  {} voted {}", vote.time, vote.voter, said.unwrap_or_default());
+        let said = said.unwrap_or_default();
+        let counts = counts(vote, &run.votes);
+        let _ = writeln!(out, "{dim}{}{dim:#}  {} voted {said}{counts}", vote.time, vote.voter);
     }
     let _ = writeln!(out, "\nsteps");
     for step in run.plan_steps() {
@@ -387,4 +424,20 @@ pub(crate) fn details(run: &Run, interrupted: bool) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_gate_says_why_it_let_the_run_go() {
+        let gate = |members: Value| remark(&members).replace("\u{1b}[2m", "<").replace("\u{1b}[0m", ">");
+        let reasons = json!([{"message": "risk 60 is above 50"}, {"message": "another"}]);
+        let by = json!(["user:olga@acme.example"]);
+        let overridden = gate(json!({"reached": true, "overridden_by": by, "reasons": reasons}));
+        assert_eq!(overridden, "<overridden by user:olga@acme.example>; risk 60 is above 50 (+1)");
+        assert_eq!(gate(json!({"enforcement": "advise", "reasons": []})), "<advice only>");
+        assert_eq!(gate(json!({"reached": false})), "<not reached>");
+    }
 }

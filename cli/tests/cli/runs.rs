@@ -264,6 +264,31 @@ fn a_run_that_nobody_carries_out_any_more_is_shown_as_interrupted() {
 }
 
 #[test]
+fn a_run_that_is_shown_says_why_its_gates_let_it_go_and_which_vote_counts() {
+    let installation = Installation::of_people();
+    installation.plan("- {id: note, skill: file, with: {op: write, path: note.txt, text: noted}, targets: ['service:acme/payments/api']}\n");
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let (rhea, sam) = (
+        installation.token("rhea@acme.example", "acme", "user"),
+        installation.token("sam@acme.example", "acme", "user"),
+    );
+    assert_eq!(installation.run(&["--mode", "staging", "--token", &ci]).code, 4);
+    let run = installation.latest();
+    for act in [
+        &["approve", &run, "plan_approval", "--reason", "looked at it", "--token", &rhea][..],
+        &["vote", &run, "reject", "--token", &rhea],
+        &["vote", &run, "approve", "--token", &sam],
+        &["vote", &run, "approve", "--token", &rhea],
+    ] {
+        let done = installation.cku(act);
+        assert_eq!(done.code, 0, "{}", done.shown());
+    }
+    let resumed = installation.cku(&["run", "--resume", &run, "--token", &ci]);
+    assert_eq!(resumed.code, 0, "{}", resumed.shown());
+    insta::assert_snapshot!("let_go", stable(&installation.cku(&["runs", "show", &run]), &installation));
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
