@@ -44,14 +44,25 @@ pub enum WorkspaceError {
 }
 
 impl Workspace {
+    /// Whether a folder can be a workspace beside what cku keeps; nothing is made, and what is kept need
+    /// not be there yet.
+    pub fn check(root: &Path, kept: &Path) -> Result<(), WorkspaceError> {
+        let canonical = folder(root)?;
+        let real = real(kept);
+        match real.starts_with(&canonical) {
+            true => Err(WorkspaceError::Exposed {
+                inside: real.display().to_string(),
+                workspace: canonical.display().to_string(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// A folder that is there, with a folder for backups that only cku reads; it is made.
     pub fn open(root: &Path, backups: &Path) -> Result<Self, WorkspaceError> {
         let unusable =
             |path: &Path, error| WorkspaceError::Unusable { path: path.display().to_string(), error };
-        let canonical = fs::canonicalize(root).map_err(|e| unusable(root, e))?;
-        if !canonical.is_dir() {
-            return Err(WorkspaceError::NoFolder(root.display().to_string()));
-        }
+        let canonical = folder(root)?;
         let exposed = |inside: &Path| WorkspaceError::Exposed {
             inside: inside.display().to_string(),
             workspace: canonical.display().to_string(),
@@ -115,6 +126,29 @@ impl Workspace {
     }
 }
 
+/// The real name of a folder that is there.
+fn folder(root: &Path) -> Result<PathBuf, WorkspaceError> {
+    let canonical = fs::canonicalize(root)
+        .map_err(|error| WorkspaceError::Unusable { path: root.display().to_string(), error })?;
+    match canonical.is_dir() {
+        true => Ok(canonical),
+        false => Err(WorkspaceError::NoFolder(root.display().to_string())),
+    }
+}
+
+/// The real name that a file has or will have: that of what is there of it, and the rest as it is.
+fn real(path: &Path) -> PathBuf {
+    let Ok(absolute) = std::path::absolute(path) else { return path.to_owned() };
+    let there = absolute.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    match there {
+        Some((above, real)) => absolute.strip_prefix(above).map_or(real.clone(), |rest| match rest {
+            rest if rest.as_os_str().is_empty() => real,
+            rest => real.join(rest),
+        }),
+        None => absolute,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +172,21 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         let file = Workspace::open(&folder.path().join("file"), &folder.path().join("backups"));
         assert!(matches!(file, Err(WorkspaceError::NoFolder(_))));
+    }
+
+    #[test]
+    fn a_workspace_is_checked_before_anything_is_made() {
+        let top = tempfile::tempdir().unwrap();
+        let work = top.path().join("work");
+        fs::create_dir(&work).unwrap();
+        std::os::unix::fs::symlink(&work, top.path().join("link")).unwrap();
+        for inside in ["work/journal.db", "work/new/journal.db", "link/new/journal.db"] {
+            let checked = Workspace::check(&work, &top.path().join(inside));
+            assert!(matches!(checked, Err(WorkspaceError::Exposed { .. })), "{inside}");
+        }
+        Workspace::check(&work, &top.path().join("new/journal.db")).unwrap();
+        assert!(Workspace::check(&top.path().join("none"), &top.path().join("journal.db")).is_err());
+        assert!(!top.path().join("new").exists() && !work.join("new").exists());
     }
 
     #[test]

@@ -94,11 +94,13 @@ struct Site {
     chains: Chains,
 }
 
-fn site(args: &Args, may_make: bool) -> Result<Site, Exit> {
+/// Opens the journal; where there is none, `mode` is that of the plan for which one may be made.
+fn site(args: &Args, mode: Option<&str>) -> Result<Site, Exit> {
     let path = real(args.journal.path()?);
-    let journal = match may_make && !path.exists() && args.token.token.is_none() {
-        true => single_user(args, &path)?,
-        false => JournalArg { journal: Some(path) }.open()?,
+    let makes = mode.filter(|_| !path.exists() && args.token.token.is_none());
+    let journal = match makes {
+        Some(mode) => single_user(args, &path, mode)?,
+        None => JournalArg { journal: Some(path) }.open()?,
     };
     let genesis = journal::genesis(&journal)?;
     let by = args.token.submitter(&journal, &genesis)?;
@@ -117,8 +119,11 @@ pub(super) fn real(path: PathBuf) -> PathBuf {
 }
 
 /// A journal for the one who runs cku here, without tokens; every decision says so.
-fn single_user(args: &Args, path: &Path) -> Result<Journal, Exit> {
+///
+/// None is made for a plan that could not be submitted to it.
+fn single_user(args: &Args, path: &Path, mode: &str) -> Result<Journal, Exit> {
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
+    has_mode(&bundle, mode)?;
     let genesis = Genesis {
         admin: Admin { issuer: None, principal: journal::local_user() },
         authentication: Authentication::Local,
@@ -179,15 +184,12 @@ fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
         submission.evidence.extend(collect::evidence(dir)?);
     }
     confinable(args, &submission)?;
-    let site = site(args, true)?;
-    if site.bundle.sequence(&mode).is_none() {
-        let known = site.bundle.manifest().modes.clone();
-        let unknown = cku_gates::Undecidable::UnknownMode { mode, known };
-        return Err(render::problems::of_gating(&unknown.into()));
-    }
-    // Whatever is wrong with where it works is told before anything is recorded.
-    let here = PathBuf::from(".");
-    let workspace = workspace(&site.journal, args.workspace.as_deref().unwrap_or(&here))?;
+    // Whatever is wrong with where it works is told before anything is made or recorded.
+    let root = args.workspace.as_deref().unwrap_or(Path::new("."));
+    Workspace::check(root, &args.journal.path()?).map_err(|e| journal::refuse(&e.to_string()))?;
+    let site = site(args, Some(&mode))?;
+    has_mode(&site.bundle, &mode)?;
+    let workspace = workspace(&site.journal, root)?;
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
     let time = journal::now();
@@ -205,8 +207,18 @@ fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
     ask_and_go(args, &site, run, &workspace)
 }
 
+/// Refuses a mode that a bundle does not know.
+fn has_mode(bundle: &Bundle, mode: &str) -> Result<(), Exit> {
+    if bundle.sequence(mode).is_some() {
+        return Ok(());
+    }
+    let (mode, known) = (mode.to_owned(), bundle.manifest().modes.clone());
+    let unknown = cku_gates::Undecidable::UnknownMode { mode, known };
+    Err(render::problems::of_gating(&unknown.into()))
+}
+
 fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
-    let site = site(args, false)?;
+    let site = site(args, None)?;
     let (tenant, _) = cku_runs::find(&site.journal, id).map_err(|e| render::problems::of_store(&e))?;
     let run = cku_runs::load(&site.journal, &tenant, id).map_err(|e| render::problems::of_store(&e))?;
     let root = workspace_of(args, &run)?;

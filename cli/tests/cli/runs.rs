@@ -289,6 +289,27 @@ fn a_run_that_is_shown_says_why_its_gates_let_it_go_and_which_vote_counts() {
 }
 
 #[test]
+fn no_journal_is_made_for_a_plan_that_is_refused() {
+    let installation = Installation::local();
+    installation.plan("- {id: one, skill: command, with: {argv: ['true']}, effects: false}\n");
+    installation.environment.write("bad.yaml", "intent: [");
+    let journal = ["--journal", "new/x.db"];
+    let told: String = [
+        &["run", "bad.yaml"][..],
+        &["run", "plan.yaml", "--workspace", "none"],
+        &["run", "plan.yaml", "--workspace", "plan.yaml"],
+        &["run", "plan.yaml"],
+        &["run", "plan.yaml", "--workspace", "work", "--mode", "stagin"],
+        &["run", "plan.yaml", "--workspace", "work", "--evidence", "none"],
+    ]
+    .iter()
+    .map(|args| stable(&installation.cku(&[args, &journal[..]].concat()), &installation))
+    .collect();
+    insta::assert_snapshot!("refused_before_a_journal", told);
+    assert!(!installation.path("new").exists());
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
