@@ -65,6 +65,7 @@ pub use office::{
     AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,
     KillSwitch, RoleChange,
 };
+pub use permission::not_permitted;
 pub use plan::{PlanFile, check as check_plan};
 pub use projection::{Projections, RunRow};
 pub use state::{Effect, Run, Status, StepState, StepStatus};

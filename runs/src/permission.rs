@@ -10,6 +10,23 @@ use cku_journal::Journal;
 
 use crate::{input::role_grants, state::Run, store::StoreError};
 
+/// The steps of a plan that the run's principal may not do as things stand, each with why.
+///
+/// They would fail, whatever the gates say.
+pub fn not_permitted(
+    journal: &Journal,
+    worker: &mut Worker,
+    run: &Run,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut not = Vec::new();
+    for step in run.plan_steps() {
+        if let Some(why) = denied(journal, worker, run, step)? {
+            not.push((step.id.clone(), why));
+        }
+    }
+    Ok(not)
+}
+
 /// Why the run's principal may not do what this step does, if so.
 ///
 /// `run:touch` is asked for each target, `execution:high_risk` for effects that cannot be undone.

@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The plan, YAML or JSON.
-    #[arg(value_name = "PLAN", required_unless_present = "resume")]
+    #[arg(value_name = "PLAN")]
     plan: Option<PathBuf>,
 
     /// Go on with a run that waits, or that cku was carrying out when it went away.
@@ -80,7 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     match (&args.resume, &args.plan) {
         (Some(run), _) => resume(args, run),
         (None, Some(plan)) => begin(args, plan),
-        (None, None) => Err(Exit::Usage),
+        (None, None) => Err(journal::refuse(
+            "name a plan, or a run that goes on: `cku run PLAN` or `cku run --resume RUN`; `cku run --help` says more",
+        )),
     }
 }
 
@@ -263,6 +265,7 @@ fn workspace_of(args: &Args, run: &Run) -> Result<PathBuf, Exit> {
 /// Asks the gates, shows what they say, and carries the run out if they let it go ahead.
 fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Result<Exit, Exit> {
     let mut worker = Worker::new(site.bundle.clone());
+    warn_of_denials(site, &mut worker, &run)?;
     let gated = cku_runs::gate(&site.journal, &site.chains, &mut worker, run, journal::now());
     let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
     if args.format == Format::Pretty {
@@ -294,6 +297,19 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
             Ok(Exit::Reject)
         }
     }
+}
+
+/// Names the steps that will be denied when they are reached, before people approve what cannot finish.
+fn warn_of_denials(site: &Site, worker: &mut Worker, run: &Run) -> Result<(), Exit> {
+    let denied = cku_runs::not_permitted(&site.journal, worker, run);
+    for (step, why) in denied.map_err(|e| render::problems::of_store(&e))? {
+        let warn = render::style::WARNING;
+        let why = foreign(&why);
+        output::note(format_args!(
+            "{warn}warning{warn:#}: the step `{step}` will fail, whatever the gates say: {why}; let somebody submit the plan who may\n"
+        ));
+    }
+    Ok(())
 }
 
 fn carry_out(

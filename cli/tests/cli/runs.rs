@@ -310,6 +310,24 @@ fn no_journal_is_made_for_a_plan_that_is_refused() {
 }
 
 #[test]
+fn what_the_submitter_may_not_do_is_told_before_people_approve_it() {
+    let installation = Installation::of_people();
+    installation.plan("- {id: gone, skill: command, with: {argv: ['true']}, targets: ['service:acme/payments/api']}\n- {id: kept, skill: command, with: {argv: ['true']}, effects: false}\n");
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let ran = installation.run(&["--mode", "staging", "--token", &ci]);
+    assert_eq!(ran.code, 4, "{}", ran.shown());
+    let told = "warning: the step `gone` will fail, whatever the gates say: `service_account:ci@acme.example` may not do what cannot be undone (execution:high_risk): no policy permits it; let somebody submit the plan who may\n";
+    assert_eq!(ran.stderr, told);
+}
+
+#[test]
+fn a_run_without_a_plan_is_told_of_resume() {
+    let ran = Installation::local().cku(&["run"]);
+    let told = "error: name a plan, or a run that goes on: `cku run PLAN` or `cku run --resume RUN`; `cku run --help` says more\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, told));
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
