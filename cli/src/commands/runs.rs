@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     exit::Exit,
-    journal::{JournalArg, failed},
+    journal::{JournalArg, failed, refuse},
     output::{self, Format},
     render::{self, foreign, run as shown, style},
 };
@@ -86,6 +86,7 @@ fn list(
         return Err(Exit::Usage);
     }
     let journal = open(journal)?;
+    known(&journal, tenant)?;
     let mut runs = cku_runs::list(&journal, tenant).map_err(|e| render::problems::of_store(&e))?;
     runs.retain(|(_, _, row)| status.is_none_or(|status| row.status == status));
     if format == Format::Json {
@@ -113,9 +114,23 @@ fn list(
     Ok(Exit::Pass)
 }
 
-/// Opens a journal to read, by its real name: what claims runs lies beside it.
+/// Opens a journal to read; through a link by its real name, since what claims runs lies beside that.
 fn open(journal: &JournalArg) -> Result<Journal, Exit> {
-    JournalArg { journal: Some(super::run::real(journal.existing()?)) }.open_to_read()
+    let path = journal.existing()?;
+    let path = if path.is_symlink() { super::run::real(path) } else { path };
+    JournalArg { journal: Some(path) }.open_to_read()
+}
+
+/// Refuses a tenant when the journal knows none there or below: no run of a mistyped one would be listed.
+fn known(journal: &Journal, tenant: &TenantPath) -> Result<(), Exit> {
+    let tenants = journal.tenants().map_err(|e| failed(&e))?;
+    if *tenant == TenantPath::root() || tenants.iter().any(|known| tenant.contains(known)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = tenants.iter().map(TenantPath::as_str).collect();
+    let hint = cku_base::suggest(tenant.as_str(), names.iter().copied());
+    let hint = hint.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    Err(refuse(&format!("the journal has no entries of {tenant}, but of {}{hint}", names.join(", "))))
 }
 
 /// Whether a run is running and nobody carries it out.

@@ -328,6 +328,20 @@ fn a_run_without_a_plan_is_told_of_resume() {
 }
 
 #[test]
+fn a_mistyped_tenant_is_told_and_runs_below_one_are_listed() {
+    let installation = Installation::local();
+    installation.plan("- {id: one, skill: command, with: {argv: ['true']}, effects: false}\n");
+    assert_eq!(installation.run(&[]).code, 0);
+    let list = |tenant: &str| installation.cku(&["runs", "list", "--tenant", tenant]);
+    for above in ["/", "acme", "acme/payments"] {
+        assert!(list(above).stdout.starts_with("run-"), "{above}");
+    }
+    let ran = list("acme/paymnts");
+    let told = "error: the journal has no entries of acme/paymnts, but of /, acme/payments; did you mean `acme/payments`?\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, told));
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
