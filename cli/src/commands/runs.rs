@@ -146,7 +146,9 @@ fn show(run: &str, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
     match format {
         Format::Json => {
             let mut document = shown::document(&run, None, None);
-            document["interrupted"] = interrupted.into();
+            if let Some(members) = document.as_object_mut() {
+                members.insert("interrupted".to_owned(), interrupted.into());
+            }
             output::json(&document)?;
         }
         Format::Pretty => output::result(shown::details(&run, interrupted))?,

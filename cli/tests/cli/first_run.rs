@@ -59,7 +59,8 @@ fn the_page_on_tokens_works_as_it_is_written() {
     let decided =
         environment.run(&["journal", "show", "--journal", "target/tokens/journal.db", "--format", "json"]);
     let decided = decided.stdout.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
-    let decided = decided.filter(|e| e["header"]["kind"] == "decision.made/1").last().unwrap();
+    let mut decisions = decided.filter(|e| e["header"]["kind"] == "decision.made/1");
+    let decided = decisions.next_back().unwrap();
     let gates = decided["body"]["decision"]["gates"].as_array().unwrap().clone();
     let security = gates.iter().find(|g| g["gate"] == "security").unwrap();
     assert_eq!(security["verdict"], "PASS", "the gate believes the second issuer: {security}");
