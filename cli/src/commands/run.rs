@@ -270,6 +270,7 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
     let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
     if args.format == Format::Pretty {
         output::result(render::decision::render(&gated.decision, &gated.input))?;
+        output::result(shown::without_evidence(&gated.run, &gated.decision))?;
         if site.genesis.authentication == Authentication::Local {
             output::result(shown::SINGLE_USER)?;
         }

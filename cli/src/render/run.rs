@@ -9,7 +9,7 @@ use std::{
 };
 
 use cku_base::Principal;
-use cku_gates::{Decision, Vote};
+use cku_gates::{Decision, GateOutcome, Verdict, Vote};
 use cku_lang::Enforcement;
 use cku_runs::{Ending, Event, Missing, Progress as Happened, Run, Status, StepStatus, Strategy};
 use cku_skills::Stream;
@@ -234,6 +234,17 @@ pub(crate) fn end(run: &Run) -> String {
         }
     }
     out
+}
+
+/// One line where a gate holds the run for a fact that is missing, and no evidence was given.
+pub(crate) fn without_evidence(run: &Run, decision: &Decision) -> &'static str {
+    let held = |gate: &&GateOutcome| matches!(gate.effective, Some(Verdict::Pause | Verdict::Reject));
+    let mut reasons = decision.gates.iter().filter(held).flat_map(|gate| &gate.reasons);
+    let missed = reasons.any(|reason| reason.rule.starts_with("missing:") || reason.rule == "missing_fact");
+    match run.submission.evidence.is_empty() && missed {
+        true => "no evidence was given; `--evidence DIR` takes reports\n",
+        false => "",
+    }
 }
 
 /// What a run waits for, and who may give it.

@@ -342,6 +342,17 @@ fn a_mistyped_tenant_is_told_and_runs_below_one_are_listed() {
 }
 
 #[test]
+fn what_is_held_for_missing_facts_without_evidence_is_told_of_the_option() {
+    let installation = Installation::local();
+    installation.plan("- {id: one, skill: command, with: {argv: ['true']}, effects: false}\n");
+    let told = "no evidence was given; `--evidence DIR` takes reports\n";
+    let without = installation.cku(&["run", "plan.yaml", "--workspace", "work"]);
+    assert_eq!(without.code, 1, "{}", without.shown());
+    assert!(without.stdout.contains(told), "{}", without.shown());
+    assert!(!installation.run(&[]).stdout.contains(told));
+}
+
+#[test]
 fn an_undo_that_fails_waits_for_a_person() {
     let installation = Installation::local();
     installation.plan(
