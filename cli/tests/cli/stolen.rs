@@ -60,3 +60,15 @@ fn a_run_that_was_submitted_with_a_stolen_key_is_rejected_once_it_is_revoked() {
     assert_eq!(again.code, 1, "{}", again.shown());
     assert!(again.stdout.contains("no valid token of a trusted issuer"), "{}", again.stdout);
 }
+
+#[test]
+fn the_id_of_a_key_may_begin_with_a_hyphen() {
+    // One in 64 does: they are base64url.
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    for args in [["auth", "revoke", "-zk"].as_slice(), &["auth", "revoke", "--reason", "lost", "-zk"]] {
+        let ran = installation.cku(&[args, &["--token", &dana]].concat());
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains("`-zk`") && !ran.stderr.contains("unexpected"), "{}", ran.stderr);
+    }
+}

@@ -52,7 +52,7 @@ enum Command {
     /// Trust a key no longer: all its tokens are refused at once.
     Revoke {
         /// The id of the key, as `cku auth keys` shows it.
-        #[arg(value_name = "KEY")]
+        #[arg(value_name = "KEY", allow_hyphen_values = true)]
         key: String,
         /// Why.
         #[arg(long, value_name = "TEXT", default_value = "")]
