@@ -11,6 +11,7 @@
 //!   a fact is missing is a policy of its own, so that nothing passes by absence.
 //! - The collection of a gate's facts, and the sequence of gates in each mode, become Rego.
 //! - Numbers are integers in the unit of their [`Type`]: hundredths of a percent, cents, seconds.
+//! - [`format()`] writes a file in its one form, [`set_threshold`] changes one literal of it, and nothing else.
 //!
 //! ```
 //! let (ast, _) = cku_lang::parse("quality.gate", r#"
