@@ -1,24 +1,20 @@
-//! The parser never panics, and nothing takes it long.
+//! What is large or nested deep is read, or refused with one diagnostic; how long that takes, the benchmark says.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod common;
-
-use std::time::{Duration, Instant};
 
 use cku_base::diagnostic::Diagnostic;
 use cku_lang::{codes, compile, parse};
 use common::{FILES, modes};
 
 /// Parses and compiles on a small stack, as the threads of a server have.
-fn check(text: String) -> (Vec<Diagnostic>, Duration) {
+fn check(text: String) -> Vec<Diagnostic> {
     let run = move || {
-        let start = Instant::now();
         let (ast, syntax) = parse("f.gate", &text);
         let result = compile(&[ast], &modes());
         assert!(syntax.is_empty() || result.is_err(), "a broken file compiled");
-        let diagnostics = result.map_or_else(|errors| errors, |compiled| compiled.warnings);
-        (diagnostics, start.elapsed())
+        result.map_or_else(|errors| errors, |compiled| compiled.warnings)
     };
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap()
 }
@@ -34,24 +30,22 @@ fn codes_of(diagnostics: &[Diagnostic]) -> Vec<&str> {
 }
 
 #[test]
-fn ten_thousand_parentheses_are_one_diagnostic_at_once() {
+fn ten_thousand_parentheses_are_one_diagnostic() {
     for condition in ["(".repeat(10_000), format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000))] {
-        let (diagnostics, took) = check(rule(&condition));
+        let diagnostics = check(rule(&condition));
         assert_eq!(codes_of(&diagnostics), [codes::TOO_LARGE]);
-        assert!(took < Duration::from_millis(500), "took {took:?}");
     }
 }
 
 #[test]
-fn sixty_parentheses_are_fine_and_fast() {
+fn sixty_parentheses_are_fine() {
     let conditions = [
         format!("{}a{}", "(".repeat(60), ")".repeat(60)),
         format!("{}a{}", "(b > 1 and not (".repeat(30), "))".repeat(30)),
     ];
     for condition in conditions {
-        let (diagnostics, took) = check(rule(&condition));
+        let diagnostics = check(rule(&condition));
         assert_eq!(diagnostics, []);
-        assert!(took < Duration::from_millis(500), "took {took:?}");
     }
 }
 
@@ -64,11 +58,10 @@ fn long_chains_of_operators_are_one_diagnostic() {
         format!("a{}", " and (a or a)".repeat(5_000)),
     ];
     for condition in conditions {
-        let (diagnostics, took) = check(rule(&condition));
+        let diagnostics = check(rule(&condition));
         assert_eq!(codes_of(&diagnostics), [codes::TOO_LARGE]);
-        assert!(took < Duration::from_secs(2), "took {took:?}");
     }
-    assert_eq!(codes_of(&check(rule(&format!("{}a", "not ".repeat(100)))).0), [codes::TOO_LARGE]);
+    assert_eq!(codes_of(&check(rule(&format!("{}a", "not ".repeat(100))))), [codes::TOO_LARGE]);
 }
 
 #[test]
