@@ -364,3 +364,24 @@ fn of_several_errors_the_same_one_is_named_each_time() {
         );
     }
 }
+
+#[test]
+fn an_error_whose_words_come_from_an_input_is_no_missing_fact() {
+    let sources = Sources::from_files([
+        ("bundle.yaml", "name: rego\nmodes: [dev]\n"),
+        ("g.rego", "package g\n\nx if net.cidr_contains(input.pattern, \"1.1.1.1\")\n"),
+        (
+            "g.gate",
+            "gate g \"x\" {\n  facts from data.g { x: bool }\n  pause r: when x because \"x\"\n  missing x pause\n}\nmode dev { g }\n",
+        ),
+    ]);
+    let mut worker = Worker::new(Arc::new(Bundle::from_sources(sources).unwrap()));
+    worker.set_input(json!({"pattern": "(not a valid rule path"}).into());
+    let facts = worker.facts("g");
+    assert!(
+        matches!(&facts, Err(EvalError::Failed(why)) if why.contains("not a valid rule path")),
+        "{facts:?}"
+    );
+    // A rule that nobody wrote is undefined.
+    assert_eq!(worker.value("data.nobody.wrote").unwrap(), None);
+}

@@ -157,8 +157,9 @@ impl RegoWorker {
     /// The value of a rule, `data.a.b`; none where it is undefined without an error.
     pub(crate) fn rule(&mut self, path: &str) -> Result<Option<Value>, EvalError> {
         match self.guarded(|engine| engine.eval_rule(path.to_owned())) {
-            // Nobody wrote it: that is undefined, too.
-            Err(EvalError::Failed(error)) if error.contains(NO_RULE) => Ok(None),
+            // Nobody wrote it: that is undefined, too. Word for word, since what other errors say may
+            // come from an input.
+            Err(EvalError::Failed(error)) if error == NO_RULE => Ok(None),
             other => other.map(defined),
         }
     }
