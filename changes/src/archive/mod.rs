@@ -1,0 +1,1 @@
+//! Archives of bundles in the layout of OPA, deterministic, with signatures.

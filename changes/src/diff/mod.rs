@@ -1,0 +1,1 @@
+//! A policy diff: proposed, checked, approved, active.

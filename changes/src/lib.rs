@@ -1,0 +1,10 @@
+//! Change control: how a bundle changes.
+//!
+//! [`archive`] packs a bundle, signs it and reads it back. [`prove`] says in which direction one bundle
+//! differs from another, with proofs where there can be any. [`replay`] decides recorded inputs anew under
+//! two bundles. [`diff`] is a policy diff on its way from proposed to active.
+
+pub mod archive;
+pub mod diff;
+pub mod prove;
+pub mod replay;

@@ -1,0 +1,1 @@
+//! In which direction a bundle differs from another: proved, refuted with a counterexample, or unproved.

@@ -1,0 +1,1 @@
+//! Recorded decisions, decided anew under two bundles.

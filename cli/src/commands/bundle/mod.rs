@@ -1,0 +1,1 @@
+//! `cku bundle`: bundles as such.
