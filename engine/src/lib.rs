@@ -49,7 +49,7 @@ mod targets;
 mod unit_tests;
 mod worker;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, Reach};
 pub use cedar::rules::RuleVerdict;
 pub use coverage::{Coverage, RegoLines};
 pub use error::{EvalError, LoadError};

@@ -5,7 +5,7 @@ mod compiled;
 mod loading;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
@@ -13,14 +13,14 @@ use cku_base::{
     Digest,
     diagnostic::{Diagnostic, Place},
 };
-use cku_lang::{Compiled, Fact, Gate, Policy};
+use cku_lang::{Compiled, Fact, Gate, GateBody, Policy};
 
 use crate::{
     access::{Denial, Resource},
     cedar::{access::AccessPolicies, rules::GateRules},
     error::LoadError,
     manifest::{MANIFEST_FILE, Manifest},
-    rego::{ModuleText, RegoProgram},
+    rego::{ModuleText, RegoProgram, graph::parse_dotted},
     sequence::Sequence,
     source::Sources,
     targets::Targets,
@@ -53,6 +53,16 @@ pub struct Bundle {
 pub(crate) struct GateFacts {
     pub(crate) path: String,
     pub(crate) facts: Vec<Fact>,
+}
+
+/// What the decisions of a bundle can depend on in Rego and data.
+#[derive(Debug, Clone)]
+pub struct Reach<'b> {
+    /// The modules with at least one rule that can be reached: path and text.
+    pub modules: BTreeMap<&'b str, &'b str>,
+    /// The paths below `data` that are referred to; shorter where an index is computed, so that one
+    /// stands for all below it.
+    pub paths: BTreeSet<Vec<String>>,
 }
 
 impl Bundle {
@@ -140,6 +150,20 @@ impl Bundle {
     /// The entity of a target text like `service:acme/payments/api`.
     pub fn target(&self, text: &str) -> Result<&Resource, Denial> {
         self.targets.find(text)
+    }
+
+    /// The Rego and data that facts and `decide by rego` can reach; sequences are values, see
+    /// [`Bundle::sequence`].
+    pub fn reach(&self) -> Reach<'_> {
+        let facts = self.facts.values().map(|facts| facts.path.as_str());
+        let deciders = self.compiled.gates.iter().filter_map(|gate| match &gate.body {
+            GateBody::Rego { path, .. } => Some(path.as_str()),
+            GateBody::Rules(_) => None,
+        });
+        let from = facts.chain(deciders).filter_map(parse_dotted).collect();
+        let (files, paths) = self.rego.graph().reach(from);
+        let modules = self.modules().filter(|m| files.contains(m.path)).map(|m| (m.path, m.text)).collect();
+        Reach { modules, paths }
     }
 
     pub(crate) fn facts_of(&self, gate: &str) -> Option<&GateFacts> {

@@ -98,6 +98,21 @@ impl RuleGraph {
         false
     }
 
+    /// What these paths can reach: the files of the rules, and every path below `data` that is referred to.
+    pub(crate) fn reach(&self, from: Vec<RulePath>) -> (BTreeSet<&str>, BTreeSet<RulePath>) {
+        let (mut files, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), from);
+        while let Some(path) = open.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            for node in self.touched_by(&path).filter_map(|rule| self.rules.get(rule)) {
+                files.extend(node.files.iter().map(String::as_str));
+                open.extend(node.references.keys().filter(|r| !seen.contains(*r)).cloned());
+            }
+        }
+        (files, seen)
+    }
+
     /// For each group of rules that depend on each other: the shortest way from its first rule back.
     pub(crate) fn cycles(&self) -> Vec<Vec<&RulePath>> {
         let components = self.components();
