@@ -116,7 +116,8 @@ fn described(request: &Request, entities: &Entities) -> BTreeMap<String, String>
         Some(EvalResult::EntityUid(tenant)) => tenant,
         _ => resource.clone(),
     };
-    let within = |below: &EntityUid, above: &EntityUid| below == above || entities.is_ancestor_of(above, below);
+    let within =
+        |below: &EntityUid, above: &EntityUid| below == above || entities.is_ancestor_of(above, below);
     if let Some(EvalResult::EntityUid(home)) = attribute(principal, "tenant") {
         let place = if within(&tenant, &home) { "acts within" } else { "acts outside" };
         said.insert("tenant".to_owned(), format!("{place} their home tenant"));

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cedar_policy::{Entities, EntityTypeName, EntityUid, EvalResult, Policy, PolicyId, PolicySet, Request, RequestEnv, Schema};
+use cedar_policy::{
+    Entities, EntityTypeName, EntityUid, EvalResult, Policy, PolicyId, PolicySet, Request, RequestEnv, Schema,
+};
 use cku_engine::Bundle;
 use cku_lang::{Compiled, Fact, Gate, GateBody, Origin, PolicyEffect, Rules, Type};
 
@@ -139,7 +141,8 @@ impl<'q> Subject<'q> {
             old.manifest().modes.iter().chain(&new.manifest().modes).map(|m| quoted(m)).collect();
         modes.sort();
         modes.dedup();
-        let (proceed, hold) = (quoted(&format!("{}.proceed", gate.name)), quoted(&format!("{}.hold", gate.name)));
+        let (proceed, hold) =
+            (quoted(&format!("{}.proceed", gate.name)), quoted(&format!("{}.hold", gate.name)));
         let text = format!(
             "entity Subject;\nentity Run;\nentity Mode enum [{}];\naction {proceed}, {hold} appliesTo {{ \
              principal: Subject, resource: Run, context: {{ \"mode\": Mode{attributes} }} }};\n",
@@ -207,7 +210,8 @@ impl<'q> Subject<'q> {
                 Origin::Access(action) => drop(input.insert(format!("access {action}"), "denied".to_owned())),
                 Origin::Permit => {}
                 Origin::Rule(name) => {
-                    let GateBody::Rules(rules) = &stopping.gate(&self.gate.name).ok_or("no gate")?.body else {
+                    let GateBody::Rules(rules) = &stopping.gate(&self.gate.name).ok_or("no gate")?.body
+                    else {
                         continue;
                     };
                     let reads = rules.rules.iter().find(|rule| rule.name == *name).map(|rule| &rule.reads);
@@ -235,7 +239,8 @@ impl<'q> Subject<'q> {
 }
 
 fn domain(facts: &[Fact], mode: &str) -> Result<Vec<Policy>, String> {
-    let in_mode = format!("forbid (principal, action, resource) unless {{ context.mode == Mode::{} }};", quoted(mode));
+    let in_mode =
+        format!("forbid (principal, action, resource) unless {{ context.mode == Mode::{} }};", quoted(mode));
     let bounds = facts.iter().filter_map(|fact| {
         let (name, domain) = (quoted(&fact.name), fact.ty.domain()?);
         Some(format!(

@@ -35,7 +35,9 @@ impl Invariants {
             let bound = match policy.annotation("bound") {
                 Some("upper") => Bound::Upper,
                 Some("lower") => Bound::Lower,
-                _ => return Err(format!("`{}` needs `@bound(\"upper\")` or `@bound(\"lower\")`", policy.id())),
+                _ => {
+                    return Err(format!("`{}` needs `@bound(\"upper\")` or `@bound(\"lower\")`", policy.id()));
+                }
             };
             if policy.effect() != Effect::Permit {
                 return Err(format!("`{}` is a forbid; say what is permitted", policy.id()));
@@ -136,11 +138,16 @@ fn of_bound<'q>(access: &AccessPolicies, bound: Bound, invariant: &Policy) -> Ve
     let meant = invariant.annotation("action");
     for action in actions.iter().filter(|a| meant.is_none_or(|m| m == AsRef::<str>::as_ref(a.id()))) {
         let invariant = on(std::slice::from_ref(invariant), action, &access.schema);
-        let sets = PolicySet::from_policies(access.on(action)).ok().zip(PolicySet::from_policies(invariant).ok());
+        let sets =
+            PolicySet::from_policies(access.on(action)).ok().zip(PolicySet::from_policies(invariant).ok());
         let Some((bundle, invariant)) = sets.filter(|(_, invariant)| !invariant.is_empty()) else { continue };
         let (narrow, wide, said) = match bound {
-            Bound::Upper => (&bundle, &invariant, Said { allowed: "stays within the bound", happens: "wrongly" }),
-            Bound::Lower => (&invariant, &bundle, Said { allowed: "is allowed within the bound", happens: "no longer" }),
+            Bound::Upper => {
+                (&bundle, &invariant, Said { allowed: "stays within the bound", happens: "wrongly" })
+            }
+            Bound::Lower => {
+                (&invariant, &bundle, Said { allowed: "is allowed within the bound", happens: "no longer" })
+            }
         };
         let requests = requests_of(access, action);
         queries.extend(requests.iter().map(|requests| query(access, requests, narrow, wide, said)));

@@ -25,8 +25,8 @@ use cku_engine::Bundle;
 pub use cache::Cache;
 pub use direction::Direction;
 pub use report::{Check, Comparison, Counterexample, Part, Proof, What};
-pub use solver::{Solver, SolverOptions};
 use solver::Query;
+pub use solver::{Solver, SolverOptions};
 
 /// Compares two bundles; without a solver, Cedar that changed is `unproved`.
 ///

@@ -69,9 +69,7 @@ impl Prover {
                 match timeout(limit, settle(compiler, program, task)).await {
                     Ok(Ok((outcome, compiler))) => (outcome, Some(compiler)),
                     Ok(Err(why)) => (Outcome::Unknown(why), None),
-                    Err(_) => {
-                        (Outcome::Unknown(format!("no answer in {} s", limit.as_secs_f64())), None)
-                    }
+                    Err(_) => (Outcome::Unknown(format!("no answer in {} s", limit.as_secs_f64())), None),
                 }
             })
         });

@@ -42,7 +42,8 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
 
 fn unproved(what: What, of: &str) -> Part {
     let why = format!("{of} changed, and nothing is proved about that");
-    let check = Check { statement: "every decision stays the same".to_owned(), proof: Proof::Unproved { why } };
+    let check =
+        Check { statement: "every decision stays the same".to_owned(), proof: Proof::Unproved { why } };
     Part { what, direction: Direction::Unproved, checks: vec![check] }
 }
 
@@ -67,11 +68,5 @@ fn differences(old: &Value, new: &Value, at: &mut Vec<String>, found: &mut Vec<V
 
 /// The manifest without what no decision depends on; modes are compared as sequences.
 fn bearing(manifest: &Manifest) -> Manifest {
-    Manifest {
-        name: String::new(),
-        cku: None,
-        modes: Vec::new(),
-        owners: Vec::new(),
-        ..manifest.clone()
-    }
+    Manifest { name: String::new(), cku: None, modes: Vec::new(), owners: Vec::new(), ..manifest.clone() }
 }

@@ -19,10 +19,8 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
             (Some(old), Some(new)) => changes(&old, &new),
         };
         let direction = Direction::of_all(changes.iter().map(|(direction, _)| *direction));
-        let checks: Vec<Check> = changes
-            .into_iter()
-            .map(|(_, statement)| Check { statement, proof: Proof::Structural })
-            .collect();
+        let checks: Vec<Check> =
+            changes.into_iter().map(|(_, statement)| Check { statement, proof: Proof::Structural }).collect();
         let what = What::Sequence { mode: mode.clone() };
         (!checks.is_empty()).then_some(Part { what, direction, checks })
     };

@@ -9,11 +9,7 @@ use std::{
 use cedar_policy::{Entities, Policy, PolicySet, Request, RequestEnv, Schema};
 use cku_base::Digest;
 
-use super::{
-    Cache, Check, Counterexample, Proof,
-    cache::Definite,
-    policies::fingerprint,
-};
+use super::{Cache, Check, Counterexample, Proof, cache::Definite, policies::fingerprint};
 
 /// How the solver is called.
 #[derive(Debug, Clone)]
@@ -91,15 +87,13 @@ pub(super) struct Task {
 impl Task {
     fn digest(&self, solver: &str) -> Option<Digest> {
         let (kind, left, right) = match &self.question {
-            Question::Implies { narrow, wide } => ("implies", fingerprint(narrow.policies()), fingerprint(wide.policies())),
+            Question::Implies { narrow, wide } => {
+                ("implies", fingerprint(narrow.policies()), fingerprint(wide.policies()))
+            }
             Question::NeverErrs(policy) => ("never errs", fingerprint([&**policy]), Vec::new()),
         };
-        let requests = format!(
-            "{} {} {}",
-            self.requests.principal(),
-            self.requests.action(),
-            self.requests.resource()
-        );
+        let requests =
+            format!("{} {} {}", self.requests.principal(), self.requests.action(), self.requests.resource());
         Digest::of_canonical(&("prove 1", solver, kind, left, right, &*self.schema_text, requests)).ok()
     }
 }

@@ -30,7 +30,11 @@ fn no_access_policy_of_the_baseline_errs() {
 #[test]
 fn without_isolation_somebody_acts_outside_their_tenant() {
     let Some(mut solver) = solver() else { return };
-    let edit = ("access/tenants.cedar", "forbid (principal, action, resource)\nunless", "forbid (principal is Agent, action, resource)\nunless");
+    let edit = (
+        "access/tenants.cedar",
+        "forbid (principal, action, resource)\nunless",
+        "forbid (principal is Agent, action, resource)\nunless",
+    );
     let results = invariants::check(&edited(&[edit]), &bounds(), Some(&mut solver));
     let violated: Vec<_> = results.iter().filter(|result| !result.is_held()).collect();
     let [isolation] = violated.as_slice() else { panic!("{violated:#?}") };

@@ -33,7 +33,8 @@ fn a_loosened_threshold_is_refuted_with_a_run_that_passes_now() {
 #[test]
 fn an_access_policy_written_otherwise_is_proved_neutral() {
     let old = "resource.tenant in principal.tenant && resource has automation && resource.automation };";
-    let new = "!(!(resource has automation && resource.automation) || !(resource.tenant in principal.tenant)) };";
+    let new =
+        "!(!(resource has automation && resource.automation) || !(resource.tenant in principal.tenant)) };";
     let Some(mut solver) = solver() else { return };
     let change = change(&[("access/automation.cedar", old, new)], &mut solver);
     assert_eq!(lines(&change), ["access run:touch: neutral"]);
@@ -60,14 +61,19 @@ fn an_access_policy_that_permits_more_is_refuted_with_who_may_do_it() {
 
 #[test]
 fn a_gate_that_only_advises_loosens() {
-    let change = change_without_solver(&[("pipeline.gate", "tenant_scope\n  quality ", "tenant_scope advise\n  quality ")]);
+    let change = change_without_solver(&[(
+        "pipeline.gate",
+        "tenant_scope\n  quality ",
+        "tenant_scope advise\n  quality ",
+    )]);
     assert_eq!(lines(&change), ["sequence of dev: loosen"]);
     assert_eq!(change.modes["prod"], Direction::Neutral);
 }
 
 #[test]
 fn rego_that_a_fact_comes_from_is_unproved_however_small_the_change() {
-    let change = change_without_solver(&[("gates/quality.rego", "report.lines.total > 0", "report.lines.total > 1")]);
+    let change =
+        change_without_solver(&[("gates/quality.rego", "report.lines.total > 0", "report.lines.total > 1")]);
     assert_eq!(lines(&change), ["Rego gates/quality.rego: unproved"]);
     assert!(change.whole.counts_as_loosening());
 }
@@ -87,8 +93,11 @@ fn comments_are_neutral() {
 
 #[test]
 fn data_that_a_decision_reads_is_unproved() {
-    let change =
-        change_without_solver(&[("data/cku/settings/operations.yaml", "unreliable_weight: 5000", "unreliable_weight: 4999")]);
+    let change = change_without_solver(&[(
+        "data/cku/settings/operations.yaml",
+        "unreliable_weight: 5000",
+        "unreliable_weight: 4999",
+    )]);
     assert_eq!(lines(&change), ["data.cku.settings.operations.unreliable_weight: unproved"]);
 }
 
@@ -112,7 +121,11 @@ fn other_facts_are_incomparable() {
 
 #[test]
 fn another_access_schema_is_incomparable() {
-    let edit = ("access/schema.cedarschema", "entity Bundle { tenant: Tenant };", "entity Bundle { tenant: Tenant, x?: Bool };");
+    let edit = (
+        "access/schema.cedarschema",
+        "entity Bundle { tenant: Tenant };",
+        "entity Bundle { tenant: Tenant, x?: Bool };",
+    );
     assert_eq!(lines(&change_without_solver(&[edit])), ["access schema: incomparable"]);
 }
 
