@@ -71,3 +71,21 @@ fn text(value: &str, out: &mut String) {
     }
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_are_hashed_as_opa_hashes_them() {
+        // The one vector in OPA's tests (v1/bundle/verify_test.go) is an MD5 of this text.
+        assert_eq!(canonical(&json!({"revision": "quickbrownfaux"})), "{\"revision\":\"quickbrownfaux\"}");
+        let value = json!({"key2": {"b": 1, "a": 0}, "key1": ["<foo></foo>", null, false]});
+        assert_eq!(canonical(&value), "{\"key1\":[\"<foo></foo>\",null,false],\"key2\":{\"a\":0,\"b\":1}}");
+        assert_eq!(
+            canonical(&json!("$ α ™ \u{2028} \u{1} \u{8} \u{7f} \"\\\n")),
+            "\"$ α ™ \\u2028 \\u0001 \\b \u{7f} \\\"\\\\\\n\""
+        );
+    }
+}

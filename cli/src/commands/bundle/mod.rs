@@ -1,1 +1,45 @@
-//! `cku bundle`: bundles as such.
+//! `cku bundle`: bundles as such: archives, signatures, differences, a folder that serves them.
+
+mod build;
+mod diff;
+mod list;
+mod pull;
+mod push;
+mod show;
+mod sign;
+mod source;
+mod verify;
+
+use crate::exit::Exit;
+
+/// Bundles as archives: build, sign, verify, compare, hand on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Build(build::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Show(show::Args),
+    List(list::Args),
+    Diff(diff::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
+    match &args.command {
+        Command::Build(args) => build::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Show(args) => show::run(args),
+        Command::List(args) => list::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Push(args) => push::run(args),
+        Command::Pull(args) => pull::run(args),
+    }
+}
