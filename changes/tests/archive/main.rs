@@ -42,7 +42,7 @@ pub(crate) fn tar_of(bytes: &[u8]) -> Vec<u8> {
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     gzip.write_all(bytes).unwrap();
     gzip.finish().unwrap()
 }
