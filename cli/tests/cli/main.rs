@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bundle;
 mod environment;
 mod fail_closed;
 mod first_run;

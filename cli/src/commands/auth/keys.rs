@@ -71,6 +71,21 @@ pub(crate) fn load(file: &Path) -> Result<SigningKey, Exit> {
     let pem = String::from_utf8(bytes).unwrap_or_default();
     let key = SigningKey::from_pem(&pem)
         .map_err(|error| journal::refuse(&format!("`{}`: {error}", file.display())))?;
+    private(file)?;
+    Ok(key)
+}
+
+/// Reads the text of a key of any kind from a file that nobody else can read.
+pub(crate) fn load_pem(file: &Path) -> Result<String, Exit> {
+    let pem = String::from_utf8(load::bytes(file, LARGEST)?).unwrap_or_default();
+    if pem.contains("PRIVATE KEY-----") {
+        private(file)?;
+    }
+    Ok(pem)
+}
+
+/// Refuses a key that others can read.
+fn private(file: &Path) -> Result<(), Exit> {
     let others = fs::metadata(file).map(|m| m.permissions().mode() & 0o077).unwrap_or(0);
     if others != 0 {
         return Err(journal::refuse(&format!(
@@ -78,7 +93,7 @@ pub(crate) fn load(file: &Path) -> Result<SigningKey, Exit> {
             file.display()
         )));
     }
-    Ok(key)
+    Ok(())
 }
 
 /// Reads the key in a file, or makes one; whether it was made.

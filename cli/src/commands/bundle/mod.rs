@@ -1,10 +1,19 @@
-//! `cku bundle`: bundles as they change.
+//! `cku bundle`: bundles as such: archives, signatures, differences, proofs, replay.
 
+mod build;
+mod diff;
+mod list;
 mod prove;
+mod pull;
+mod push;
+mod show;
+mod sign;
+mod source;
+mod verify;
 
 use crate::exit::Exit;
 
-/// Work with bundles as they change.
+/// Bundles as such: pack, sign, verify, compare, prove, hand on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -13,12 +22,28 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Build(build::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Show(show::Args),
+    List(list::Args),
+    Diff(diff::Args),
     Prove(prove::Args),
+    Push(push::Args),
+    Pull(pull::Args),
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     match &args.command {
+        Command::Build(args) => build::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Show(args) => show::run(args),
+        Command::List(args) => list::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Prove(args) => prove::run(args),
+        Command::Push(args) => push::run(args),
+        Command::Pull(args) => pull::run(args),
     }
 }
