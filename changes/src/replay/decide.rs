@@ -32,12 +32,7 @@ pub(super) enum Judged {
     /// Nothing, and why not; under which bundle, where that matters.
     Not(WhyNot, Option<Side>),
     /// Both said something.
-    Both {
-        old: Box<Decision>,
-        new: Box<Decision>,
-        old_micros: u64,
-        new_micros: u64,
-    },
+    Both { old: Box<Decision>, new: Box<Decision>, old_micros: u64, new_micros: u64 },
 }
 
 /// Decides all of them; `take` is given each answer with its place, in whatever order they come.

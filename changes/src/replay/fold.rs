@@ -212,8 +212,7 @@ impl<'f> Fold<'f> {
         // Coarse and rounded up, so that the last bits of a logarithm do not show on another machine.
         found.bound.at_most_millionths = (share * MILLION - 1e-6).ceil().clamp(0.0, MILLION) as u32;
         (found.bound.replayed, found.bound.flips) = (found.replayed, found.flips);
-        found.latency =
-            Some(Latency { old: percentiles(old_micros), new: percentiles(new_micros) });
+        found.latency = Some(Latency { old: percentiles(old_micros), new: percentiles(new_micros) });
         found
     }
 }
@@ -243,9 +242,8 @@ fn of_gate(gate: &GateOutcome) -> Said {
 fn reasons(decision: &Decision) -> Vec<String> {
     let outside = decision.reasons.iter().map(|reason| reason.message.clone());
     let holding = decision.gates.iter().filter(|gate| gate.effective > Some(Verdict::Pass));
-    let of_gates = holding.flat_map(|gate| {
-        gate.reasons.iter().map(move |reason| format!("{}: {}", gate.gate, reason.message))
-    });
+    let of_gates = holding
+        .flat_map(|gate| gate.reasons.iter().map(move |reason| format!("{}: {}", gate.gate, reason.message)));
     outside.chain(of_gates).take(REASONS).collect()
 }
 

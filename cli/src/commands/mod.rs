@@ -2,6 +2,7 @@
 
 pub(crate) mod acts;
 pub(crate) mod auth;
+pub(crate) mod bundle;
 pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod compile;
