@@ -37,8 +37,7 @@ fn main() {
     record(&journal, &bundle, wanted);
     println!("recorded {wanted} decisions in {:.1} s", begun.elapsed().as_secs_f64());
     let begun = Instant::now();
-    let found =
-        replay(&journal, bundle.clone(), bundle, &Options::default(), &|_, _| ()).unwrap();
+    let found = replay(&journal, bundle.clone(), bundle, &Options::default(), &|_, _| ()).unwrap();
     let took = begun.elapsed().as_secs_f64();
     assert_eq!((found.replayed, found.flips), (wanted as u64, 0));
     println!(

@@ -127,6 +127,8 @@ fn submission(id: &str, hit: u32, failed: u32) -> Value {
         match document["kind"].as_str().unwrap() {
             "coverage" => document["data"]["lines"]["hit"] = json!(hit),
             "tests" => {
+                let failure = json!({"suite": "s", "name": "n", "message": ""});
+                document["data"]["failures"] = Value::from(vec![failure; failed as usize]);
                 document["data"]["failed"] = json!(failed);
                 document["data"]["passed"] = json!(118 - failed);
             }
