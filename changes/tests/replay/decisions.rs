@@ -65,6 +65,22 @@ fn a_tightened_threshold_flips_those_between_and_no_others() {
 }
 
 #[test]
+fn what_people_let_pass_passes_under_another_revision_as_well() {
+    let mut place = Place::new();
+    let old = baseline(&[]);
+    let (run, verdict) = place.decide(&old, ACME, 5_000, 0);
+    assert_eq!(verdict, Pause);
+    assert_eq!(place.approve(&old, ACME, &run), Pass);
+    // Whichever side is the recorded revision, or neither.
+    let third = baseline(&[("gates/quality.gate", "dev  = 60%", "dev  = 70%")]);
+    for (old, new) in [(old.clone(), tightened()), (tightened(), old), (third, tightened())] {
+        let found = replay(&place.journal, old, new, &Options::default(), &quiet).unwrap();
+        assert_eq!((found.replayed, found.flips), (2, 0));
+        assert_eq!((found.verdicts.count(Pause, Pause), found.verdicts.count(Pass, Pass)), (1, 1));
+    }
+}
+
+#[test]
 fn what_was_masked_and_mattered_is_counted_and_what_did_not_is_replayed() {
     let mut place = Place::new();
     let masking = |paths: &str| {

@@ -94,6 +94,27 @@ impl Place {
         (id, gated.decision.verdict)
     }
 
+    /// Records that rhea, a reviewer, approves the gate `quality` of a run, and the decision after it.
+    pub(crate) fn approve(&self, bundle: &Arc<Bundle>, tenant: &str, run: &str) -> Verdict {
+        let rhea = json!({"kind": "user", "id": "rhea", "tenant": tenant});
+        let grant = json!({"actor": "cku", "subject": "role:rhea",
+            "grant": {"principal": rhea, "role": "reviewer", "tenant": tenant}});
+        let Value::Object(body) = grant else { unreachable!() };
+        let tenant: TenantPath = tenant.parse().unwrap();
+        let draft = Draft { tenant: tenant.clone(), kind: Kind::RoleGranted, body };
+        self.journal.append(Command { drafts: vec![draft], ..Command::default() }).unwrap();
+        let paused = cku_runs::load(&self.journal, &tenant, run).unwrap();
+        let approval = json!({
+            "approver": rhea, "gate": "quality", "decision": "approve",
+            "subject_digest": paused.submitted.subject_digest, "bundle_revision": bundle.revision(),
+            "time": self.time, "expires_at": "2026-11-23T12:00:00Z",
+        });
+        self.note(tenant.as_str(), Kind::ApprovalGiven, run, approval);
+        let run = cku_runs::load(&self.journal, &tenant, run).unwrap();
+        let mut worker = Worker::new(bundle.clone());
+        gate(&self.journal, &self.chains, &mut worker, run, self.time).unwrap().decision.verdict
+    }
+
     /// Records something else about a run.
     pub(crate) fn note(&self, tenant: &str, kind: Kind, run: &str, members: Value) {
         let mut body = json!({"actor": "cku", "subject": format!("run:{run}")});
