@@ -54,7 +54,6 @@ enum Command {
     Test(commands::test::Args),
     Collect(commands::collect::Args),
     Compile(commands::compile::Args),
-    Bundle(commands::bundle::Args),
     Check(commands::check::Args),
     Fmt(commands::fmt::Args),
     /// Supervises a command of a step; cku starts it itself.
@@ -94,7 +93,6 @@ fn main() -> std::process::ExitCode {
         Command::Test(args) => commands::test::run(&args),
         Command::Collect(args) => commands::collect::run(&args),
         Command::Compile(args) => commands::compile::run(&args),
-        Command::Bundle(args) => commands::bundle::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Fmt(args) => commands::fmt::run(&args),
         Command::Supervise => Err(Exit::Internal),

@@ -36,7 +36,10 @@ impl Invariants {
                 Some("upper") => Bound::Upper,
                 Some("lower") => Bound::Lower,
                 _ => {
-                    return Err(format!("`{}` needs `@bound(\"upper\")` or `@bound(\"lower\")`", policy.id()));
+                    return Err(format!(
+                        "`{}` needs `@bound(\"upper\")` or `@bound(\"lower\")`",
+                        policy.id()
+                    ));
                 }
             };
             if policy.effect() != Effect::Permit {

@@ -6,6 +6,7 @@ mod list;
 mod prove;
 mod pull;
 mod push;
+mod replay;
 mod show;
 mod sign;
 mod source;
@@ -29,6 +30,7 @@ enum Command {
     List(list::Args),
     Diff(diff::Args),
     Prove(prove::Args),
+    Replay(replay::Args),
     Push(push::Args),
     Pull(pull::Args),
 }
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         Command::List(args) => list::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Prove(args) => prove::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Push(args) => push::run(args),
         Command::Pull(args) => pull::run(args),
     }
