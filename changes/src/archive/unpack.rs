@@ -102,7 +102,7 @@ fn files(tar: Vec<u8>, limits: Limits) -> Result<BTreeMap<String, Vec<u8>>, Arch
         _ => ArchiveError::Damaged(error.to_string()),
     };
     // Two blocks of zeros end a tar; the reader is content without them.
-    if tar.len() % 512 != 0 || !tar.ends_with(&[0; 1024]) {
+    if !tar.len().is_multiple_of(512) || !tar.ends_with(&[0; 1024]) {
         return Err(ArchiveError::Truncated);
     }
     let mut reader = tar::Archive::new(Cursor::new(tar));

@@ -83,7 +83,7 @@ pub(super) fn query<'q>(
         schema: policies.schema.clone(),
         schema_text: policies.schema_text.clone(),
         requests: requests.clone(),
-        question: Question::Implies { narrow: narrow.clone(), wide: wide.clone() },
+        question: Question::Implies { narrow: Box::new(narrow.clone()), wide: Box::new(wide.clone()) },
     };
     let (narrow, wide) = (narrow.clone(), wide.clone());
     let explain = move |request: &Request, entities: &Entities| {

@@ -170,7 +170,7 @@ impl<'q> Subject<'q> {
             (Side::New, Verb::Hold) => "what is rejected no longer was not rejected before",
             (Side::Old, Verb::Hold) => "what is rejected now was rejected before",
         };
-        let question = Question::Implies { narrow: narrow.clone(), wide: wide.clone() };
+        let question = Question::Implies { narrow: Box::new(narrow.clone()), wide: Box::new(wide.clone()) };
         let task = Task {
             schema: self.schema.clone(),
             schema_text: self.schema_text.clone(),

@@ -69,7 +69,7 @@ fn version(options: &SolverOptions) -> Result<String, String> {
 #[derive(Debug, Clone)]
 pub(super) enum Question {
     /// Whatever the narrow set allows, the wide one allows.
-    Implies { narrow: PolicySet, wide: PolicySet },
+    Implies { narrow: Box<PolicySet>, wide: Box<PolicySet> },
     /// No request makes the policy err.
     NeverErrs(Box<Policy>),
 }

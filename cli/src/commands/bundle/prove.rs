@@ -1,6 +1,10 @@
 //! `cku bundle prove`: in which direction one bundle differs from another.
 
-use std::{fmt::Write, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use cku_changes::prove::{
     self, Cache, Comparison, Direction, Proof, Solver, SolverOptions,
@@ -53,7 +57,7 @@ struct Found {
 
 /// Compares the bundles and shows what was found.
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
-    let bounds = args.invariants.as_ref().map(read).transpose()?;
+    let bounds = args.invariants.as_deref().map(read).transpose()?;
     let old = load::bundle(&args.old, args.format)?;
     let new = load::bundle(&args.new, args.format)?;
     let mut solver = solver(args);
@@ -73,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     Ok(if safe { Exit::Pass } else { Exit::Reject })
 }
 
-fn read(path: &PathBuf) -> Result<Invariants, Exit> {
+fn read(path: &Path) -> Result<Invariants, Exit> {
     let bytes = load::bytes(path, INVARIANTS_LIMIT)?;
     let refused = |why: String| {
         output::problem(format_args!("`{}` holds no invariants: {why}", path.display()));
