@@ -78,7 +78,7 @@ pub(super) fn query<'q>(
 ) -> Query<'q> {
     let (principal, resource) = (requests.principal().to_string(), requests.resource().to_string());
     let action = AsRef::<str>::as_ref(requests.action().id()).to_owned();
-    let statement = format!("`{action}` by a {principal} on a {resource} {}", said.allowed);
+    let statement = format!("`{action}` by {} on {} {}", a(&principal), a(&resource), said.allowed);
     let task = Task {
         schema: policies.schema.clone(),
         schema_text: policies.schema_text.clone(),
@@ -97,8 +97,11 @@ pub(super) fn query<'q>(
         let who = if facts.is_empty() { String::new() } else { format!(" who {}", facts.join(" and ")) };
         let happens = said.happens;
         let by = by.join(", ");
-        let sentence =
-            format!("a {principal}{who} {happens} may `{action}` on a {resource} (permitted by {by})");
+        let sentence = format!(
+            "{}{who} {happens} may `{action}` on {} (permitted by {by})",
+            a(&principal),
+            a(&resource)
+        );
         policies.sort();
         Ok(Counterexample { sentence, input, policies })
     };
@@ -140,4 +143,11 @@ fn described(request: &Request, entities: &Entities) -> BTreeMap<String, String>
         said.insert("authors".to_owned(), "is among its authors".to_owned());
     }
     said
+}
+
+/// A noun with its article.
+fn a(noun: &impl ToString) -> String {
+    let noun = noun.to_string();
+    let vowel = noun.starts_with(|c: char| "AEIOaeio".contains(c));
+    format!("{} {noun}", if vowel { "an" } else { "a" })
 }

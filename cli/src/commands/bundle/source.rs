@@ -108,7 +108,9 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
         temporary.persist(file).map(drop).map_err(|error| error.error)
     });
     written.map_err(|error| {
-        output::problem(format_args!("`{}` cannot be written: {error}", file.display()));
+        // The words of the temporary file name a path that is nobody's concern.
+        let why = error.kind();
+        output::problem(format_args!("`{}` cannot be written: {why}", file.display()));
         Exit::Usage
     })
 }
