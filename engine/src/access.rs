@@ -98,6 +98,11 @@ impl Resource {
         gate
     }
 
+    /// A policy diff of a tenant, with the text forms of those who wrote it.
+    pub fn policy_diff(tenant: &TenantPath, authors: &BTreeSet<String>) -> Self {
+        Self::authored("PolicyDiff", "diff".to_owned(), tenant, authors)
+    }
+
     /// A tenant itself.
     pub fn tenant(tenant: &TenantPath) -> Self {
         Self {

@@ -118,7 +118,11 @@ impl<'e> Evaluation<'e> {
         for requirement in &rules.access {
             let denied = match &requirement.on {
                 None => {
-                    let run = Resource::run(&self.input.tenant, &self.input.authors());
+                    let (tenant, authors) = (&self.input.tenant, self.input.authors());
+                    let run = match self.input.policy_diff {
+                        Some(_) => Resource::policy_diff(tenant, &authors),
+                        None => Resource::run(tenant, &authors),
+                    };
                     Some(self.denials(requirement, [("", Ok(run))]))
                 }
                 Some(fact) => targets(facts.get(fact)).map(|targets| {

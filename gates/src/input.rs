@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     consent::{Approval, Vote},
+    policy_diff::PolicyDiff,
     state::State,
     submission::RunSubmission,
 };
@@ -33,6 +34,9 @@ pub struct DecisionInput {
     pub principal: Submitter,
     /// What was submitted.
     pub submission: RunSubmission,
+    /// The change of a bundle that is decided on, where it is not a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_diff: Option<PolicyDiff>,
     /// Who submitted each piece of evidence, by the digest of its canonical document: whoever repeats
     /// the digest of another's report beneath data of their own is not taken for the other.
     #[serde(default)]
@@ -129,7 +133,9 @@ impl DecisionInput {
 
     /// What approvals and votes bind to: the submission, its author, the tenant and the mode.
     pub fn subject_digest(&self) -> Result<Digest, CanonicalError> {
-        Self::subject_of(&self.submission, &self.principal.principal, &self.tenant, &self.mode)
+        let submission = canonical::to_vec(&self.submission)?;
+        let author = &self.principal.principal;
+        subject_over(&submission, self.policy_diff.as_ref(), author, &self.tenant, &self.mode)
     }
 
     /// The subject of a run that is not decided on yet.
@@ -139,7 +145,7 @@ impl DecisionInput {
         tenant: &TenantPath,
         mode: &str,
     ) -> Result<Digest, CanonicalError> {
-        subject_over(&canonical::to_vec(submission)?, author, tenant, mode)
+        subject_over(&canonical::to_vec(submission)?, None, author, tenant, mode)
     }
 
     /// The whole input in canonical form, with its digests; the evidence and the submission, which are
@@ -166,9 +172,14 @@ impl DecisionInput {
             .member("approvals", &self.approvals)?
             .member("votes", &self.votes)?
             .member("state", &self.state)?;
+        let members = match &self.policy_diff {
+            Some(diff) => members.member("policy_diff", diff)?,
+            None => members,
+        };
         let bytes = members.finish();
         let input_digest = Digest::of(&bytes);
-        let subject_digest = subject_over(&submission, &self.principal.principal, &self.tenant, &self.mode)?;
+        let (author, diff) = (&self.principal.principal, self.policy_diff.as_ref());
+        let subject_digest = subject_over(&submission, diff, author, &self.tenant, &self.mode)?;
         let submitter = |document: &Vec<u8>| self.evidence_by.get(&Digest::of(document)).cloned();
         let submitted_by = evidence.iter().map(submitter).collect();
         Ok(CanonicalInput { members, length: bytes.len(), input_digest, subject_digest, submitted_by })
@@ -183,6 +194,7 @@ impl DecisionInput {
 
 fn subject_over(
     submission: &[u8],
+    diff: Option<&PolicyDiff>,
     author: &Principal,
     tenant: &TenantPath,
     mode: &str,
@@ -192,6 +204,10 @@ fn subject_over(
         .member("author", author)?
         .member("tenant", tenant)?
         .member("mode", &mode)?;
+    let subject = match diff {
+        Some(diff) => subject.member("policy_diff", diff)?,
+        None => subject,
+    };
     Ok(Digest::of(&subject.finish()))
 }
 
@@ -302,5 +318,35 @@ mod tests {
         assert!(!subject(|i| i.principal.principal.id = "x".parse().unwrap()));
         assert!(!subject(|i| i.tenant = TenantPath::root()));
         assert!(!subject(|i| i.mode.push('x')));
+    }
+
+    #[test]
+    fn the_subject_of_a_policy_diff_binds_its_base_its_evidence_and_all_that_was_found() {
+        let mut document: Value = serde_json::from_str(include_str!("../benches/input.json")).unwrap();
+        let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
+        document["policy_diff"] = serde_json::json!({
+            "id": digest("diff"), "bundle": {"name": "baseline", "protected": false},
+            "base": digest("base"), "revision": digest("new"), "evidence": digest("evidence"),
+            "learned": false, "loads": true, "tests": {"passed": 3, "failed": 0}, "direction": "tighten",
+            "invariants": {"held": 2, "violated": [], "unproved": []},
+            "expires_at": "2026-11-28T00:00:00Z",
+        });
+        let (input, unknown) = crate::simulate::read(document, Digest::of(b"bundle")).unwrap();
+        assert_eq!(unknown, [""; 0]);
+        let whole = input.canonical().unwrap();
+        assert_eq!(whole.members.finish(), canonical::to_vec(&input).unwrap());
+        assert_eq!(whole.subject_digest, input.subject_digest().unwrap());
+        let changes: [fn(&mut PolicyDiff); 5] = [
+            |d| d.base = Digest::of(b"x"),
+            |d| d.evidence = Digest::of(b"x"),
+            |d| d.direction = "neutral".to_owned(),
+            |d| d.tests.failed = 1,
+            |d| d.revision = Digest::of(b"x"),
+        ];
+        for change in changes {
+            let mut changed = input.clone();
+            change(changed.policy_diff.as_mut().unwrap());
+            assert_ne!(changed.subject_digest().unwrap(), input.subject_digest().unwrap());
+        }
     }
 }

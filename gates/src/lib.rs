@@ -46,6 +46,7 @@ mod decision;
 mod evaluation;
 pub mod evidence;
 mod input;
+mod policy_diff;
 mod reason;
 pub mod simulate;
 mod standing;
@@ -58,6 +59,10 @@ pub use consent::{Approval, ApprovalDecision, Ballot, Vote, VoterKind};
 pub use decide::{decide, show as show_input};
 pub use decision::{Decision, GateOutcome, Verdict};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
+pub use policy_diff::{
+    Activated, ChangedBundle, ChangedPart, Changes, InvariantCounts, OpenDiff, PolicyDiff, ReplayCounts,
+    TestCounts, ThresholdChange,
+};
 pub use reason::{Reason, show};
 pub use state::{Chain, ErrorBudget, Freeze, Reliability, State};
 pub use submission::{

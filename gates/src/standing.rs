@@ -40,11 +40,14 @@ pub(crate) fn of_approval(
     binding: Binding,
     worker: &mut Worker,
 ) -> Standing {
-    let action = match approval.decision {
-        ApprovalDecision::Approve => "gate:approve",
-        ApprovalDecision::Refuse => "gate:reject",
+    let (action, gate) = match (&input.policy_diff, approval.decision) {
+        (Some(_), _) => ("policy:approve", Resource::policy_diff(&input.tenant, &input.authors())),
+        (None, decision) => {
+            let gate = Resource::gate(&approval.gate, &input.tenant, &input.authors());
+            let approve = decision == ApprovalDecision::Approve;
+            (if approve { "gate:approve" } else { "gate:reject" }, gate)
+        }
     };
-    let gate = Resource::gate(&approval.gate, &input.tenant, &input.authors());
     let standing = standing(&approval.approver, action, &gate, input, worker);
     let bound = approval.subject_digest == binding.subject
         && approval.bundle_revision == binding.revision

@@ -7,6 +7,8 @@ use cku_engine::access::RoleGrant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::policy_diff::Changes;
+
 /// What was so when the decision was made.
 ///
 /// A part that is absent is unknown, and facts over it are missing; the kill switch and the role
@@ -36,6 +38,9 @@ pub struct State {
     /// The draw that may let a run explore; none where the bundle declares no exploration.
     #[serde(default)]
     pub exploration: Option<Value>,
+    /// What was so in change control; none where a run is decided on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
 }
 
 /// A freeze of releases.

@@ -197,6 +197,7 @@ pub fn build(
         reliability: Reliability::default(),
         first_time_skills: Some(first_time_skills(journal, run)?),
         exploration: None,
+        changes: None,
     };
     Ok(DecisionInput {
         run_id: run.id.clone(),
@@ -206,6 +207,7 @@ pub fn build(
         submitted_at: run.submitted.submitted_at,
         principal,
         submission: run.submission.clone(),
+        policy_diff: None,
         evidence_by: run.submitted.evidence_by.clone(),
         approvals: run.approvals.iter().filter(|approval| counts(&approval.key)).cloned().collect(),
         votes: run.votes.iter().filter(|vote| counts(&vote.key)).cloned().collect(),
