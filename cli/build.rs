@@ -1,4 +1,4 @@
-//! Puts the baseline bundle into the binary, so that it decides without any files around it.
+//! Puts the baseline and the bundle of change control into the binary, so that it decides without any files around it.
 
 use std::{
     env,
@@ -10,9 +10,16 @@ use std::{
 fn main() -> io::Result<()> {
     let manifest =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("no manifest"))?);
-    let baseline = manifest.join("../policies/baseline").canonicalize()?;
+    for name in ["baseline", "change-control"] {
+        put_in(&manifest.join("../policies").join(name).canonicalize()?, name)?;
+    }
+    Ok(())
+}
+
+/// Writes the files of a bundle as an expression of Rust.
+fn put_in(bundle: &Path, name: &str) -> io::Result<()> {
     let mut files = Vec::new();
-    list(&baseline, &baseline, &mut files)?;
+    list(bundle, bundle, &mut files)?;
     files.sort();
     let mut code = String::from("&[\n");
     for (relative, full) in files {
@@ -20,8 +27,8 @@ fn main() -> io::Result<()> {
     }
     code.push_str("]\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no folder for output"))?);
-    fs::write(out.join("baseline.rs"), code)?;
-    println!("cargo::rerun-if-changed={}", baseline.display());
+    fs::write(out.join(format!("{name}.rs")), code)?;
+    println!("cargo::rerun-if-changed={}", bundle.display());
     Ok(())
 }
 

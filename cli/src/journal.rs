@@ -9,11 +9,13 @@ use std::{
 };
 
 use cku_auth::{Trust, TrustedKey};
+use cku_authority::{Genesis, OfficeError};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
+use cku_changes::diff::DiffRows;
 use cku_engine::Worker;
 use cku_gates::{Authentication, Submitter, TokenClaims};
-use cku_journal::{Journal, OpenError, Options};
-use cku_runs::{Genesis, OfficeError, Projections};
+use cku_journal::{Journal, OpenError, Options, Together};
+use cku_runs::Projections;
 
 use crate::{exit::Exit, output, render::foreign};
 
@@ -79,9 +81,15 @@ pub(crate) fn refuse_to_open(path: &Path, error: &OpenError) -> Exit {
     }
 }
 
+/// All that is derived from entries.
+fn projector() -> Together {
+    let authority: &[&str] = &cku_authority::TABLES;
+    Together::new(vec![Box::new(Projections), Box::new(DiffRows)], authority)
+}
+
 /// How journals are opened here.
 pub(crate) fn options() -> Options {
-    Options { clock: Arc::new(now), projector: Arc::new(Projections), ..Options::default() }
+    Options { clock: Arc::new(now), projector: Arc::new(projector()), ..Options::default() }
 }
 
 /// Says that a tenant has no entries yet, since it may be mistyped; whoever asks first acts there then.
@@ -137,7 +145,7 @@ impl TokenArg {
 
 /// The keys that a journal trusts.
 pub(crate) fn trust(journal: &Journal, genesis: &Genesis) -> Result<Trust, Exit> {
-    let keys = cku_runs::trusted_keys(journal).map_err(|e| failed(&e))?;
+    let keys = cku_authority::trusted_keys(journal).map_err(|e| failed(&e))?;
     let keys = keys.into_iter().map(serde_json::from_value::<TrustedKey>).collect::<Result<Vec<_>, _>>();
     let keys = keys.map_err(|e| {
         output::problem(format_args!("a key in the journal cannot be read: {e}"));
@@ -178,13 +186,13 @@ fn submitter(verified: &cku_auth::Authenticated) -> Submitter {
 
 /// The first entry of a journal.
 pub(crate) fn genesis(journal: &Journal) -> Result<Genesis, Exit> {
-    let genesis = cku_runs::genesis(journal).map_err(|e| failed(&e))?;
+    let genesis = cku_authority::genesis(journal).map_err(|e| failed(&e))?;
     genesis.ok_or_else(|| refuse("the journal has no genesis; `cku init` makes one"))
 }
 
 /// A worker over the bundle that is active.
 pub(crate) fn active_worker(journal: &Journal) -> Result<Worker, Exit> {
-    cku_runs::active(journal).map(Worker::new).map_err(|e| failed(&e))
+    cku_authority::active(journal).map(Worker::new).map_err(|e| failed(&e))
 }
 
 /// The single user of this machine.
@@ -198,7 +206,7 @@ pub(crate) fn local_user() -> Principal {
 /// Shows why a role or a key was not changed.
 pub(crate) fn not_changed(error: &OfficeError) -> Exit {
     match error {
-        OfficeError::Act(error) => crate::render::problems::of_act(error),
+        OfficeError::Access(error) => crate::render::problems::of_access(error),
         // Not what was asked for, but what others did meanwhile: it may be tried again.
         OfficeError::Meanwhile(_) => failed(error),
         refused => refuse(&foreign(&refused.to_string())),

@@ -40,12 +40,23 @@ pub(crate) fn bundle(dir: &Path, format: Format) -> Result<Arc<Bundle>, Exit> {
 }
 
 /// The baseline bundle, as it was when cku was built.
-static BASELINE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/baseline.rs"));
+pub(crate) static BASELINE: BuiltIn = include!(concat!(env!("OUT_DIR"), "/baseline.rs"));
+
+/// The bundle of change control, as it was when cku was built.
+pub(crate) static CHANGE_CONTROL: BuiltIn = include!(concat!(env!("OUT_DIR"), "/change-control.rs"));
+
+/// Paths and texts.
+type BuiltIn = &'static [(&'static str, &'static str)];
 
 /// Loads the bundle in a folder, or the baseline that is built into cku.
 pub(crate) fn bundle_or_baseline(dir: Option<&Path>) -> Result<Arc<Bundle>, Exit> {
+    bundle_or(BASELINE, dir)
+}
+
+/// Loads the bundle in a folder, or one that is built into cku.
+pub(crate) fn bundle_or(built_in: BuiltIn, dir: Option<&Path>) -> Result<Arc<Bundle>, Exit> {
     let Some(dir) = dir else {
-        let sources = Sources::from_files(BASELINE.iter().map(|(path, text)| (*path, *text)));
+        let sources = Sources::from_files(built_in.iter().map(|(path, text)| (*path, *text)));
         return Bundle::from_sources(sources).map(Arc::new).map_err(|error| {
             diagnostics::show(&error.diagnostics);
             Exit::Internal

@@ -39,8 +39,8 @@ pub struct Command {
     pub drafts: Vec<Draft>,
     /// The same key again, of the tenant of the first entry, gives the first entries.
     pub key: Option<String>,
-    /// What must still be so.
-    pub guard: Option<Guard>,
+    /// What must still be so, all of it.
+    pub guards: Vec<Guard>,
     /// Documents that the entries point at, by their digests.
     pub blobs: Vec<(TenantPath, Vec<u8>)>,
 }

@@ -56,6 +56,14 @@ kinds! {
     BundleActivated = "bundle.activated/1",
     /// A change of a bundle was proposed.
     DiffProposed = "diff.proposed/1",
+    /// What was found out about a policy diff.
+    DiffChecked = "diff.checked/1",
+    /// Somebody approved or refused a policy diff.
+    DiffConsented = "diff.consented/1",
+    /// Change control decided over a policy diff.
+    DiffDecided = "diff.decided/1",
+    /// A policy diff came to an end: active, refused, withdrawn, expired, stale or rolled back.
+    DiffEnded = "diff.ended/1",
     /// Somebody asked for something that access policies decide.
     AccessDecided = "access.decided/1",
     /// A run was submitted.

@@ -45,7 +45,7 @@ pub use derived::Confirmed;
 pub use entry::{Body, Entry, Head, Header, Salt};
 pub use journal::{Journal, Options};
 pub use kind::Kind;
-pub use projection::{NoProjections, ProjectError, Projector, Rows};
+pub use projection::{NoProjections, ProjectError, Projector, Rows, Together};
 pub use schema::{FORMAT, OpenError};
 pub use store::{ReadError, Ready, StorageError, Store};
 pub use writer::{Health, Pending};

@@ -47,6 +47,30 @@ impl ProjectError {
     }
 }
 
+/// Several projectors side by side; each has tables of its own.
+pub struct Together {
+    parts: Vec<Box<dyn Projector>>,
+    authority: Vec<&'static str>,
+}
+
+impl Together {
+    /// Asks each of these about every entry, in order; `authority` is what
+    /// [`Projector::authority`] says of them all.
+    pub fn new(parts: Vec<Box<dyn Projector>>, authority: &[&'static str]) -> Self {
+        Self { parts, authority: authority.to_vec() }
+    }
+}
+
+impl Projector for Together {
+    fn project(&self, entry: &Entry, rows: &mut dyn Rows) -> Result<(), ProjectError> {
+        self.parts.iter().try_for_each(|part| part.project(entry, rows))
+    }
+
+    fn authority(&self) -> &[&str] {
+        &self.authority
+    }
+}
+
 /// Derives nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProjections;

@@ -123,7 +123,7 @@ impl Sqlite {
         {
             return Ok(Appended { entries: first, repeated: true });
         }
-        if let Some(guard) = &ready.guard {
+        for guard in &ready.guards {
             let last = match self.tenant(&guard.tenant)? {
                 Some(id) => self.last_of(id, &guard.subject)?,
                 None => 0,

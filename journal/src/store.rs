@@ -17,7 +17,7 @@ use crate::{
 pub struct Ready {
     pub(crate) drafts: Vec<Prepared>,
     pub(crate) key: Option<(String, Digest)>,
-    pub(crate) guard: Option<Guard>,
+    pub(crate) guards: Vec<Guard>,
     pub(crate) blobs: Vec<(TenantPath, Digest, Vec<u8>)>,
 }
 

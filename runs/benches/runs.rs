@@ -21,14 +21,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use cku_authority::{Admin, Chains, Control, Floor, Genesis, found};
 use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, Submitter, Verdict};
 use cku_journal::{Journal, Options};
-use cku_runs::{
-    Admin, Chains, Control, Ending, Execution, Floor, Genesis, PlanFile, Projections, Request, Status,
-    execute, found, gate, run_id, submit,
-};
+use cku_runs::{Ending, Execution, PlanFile, Projections, Request, Status, execute, gate, run_id, submit};
 use cku_skills::{Cancel, Launcher, Workspace};
 
 #[global_allocator]
@@ -98,7 +96,7 @@ impl Site {
             floor: Floor::default(),
         };
         let by = Submitter { principal, authentication: Authentication::Local, token: None };
-        found(&journal, &by, &genesis, &bundle).unwrap();
+        found(&journal, &by, &genesis, &bundle, None).unwrap();
         let launcher = Launcher {
             program: std::env::current_exe().unwrap(),
             arguments: vec!["supervise".into()],

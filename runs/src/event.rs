@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cku_base::{Digest, Principal, TenantPath, Timestamp};
+use cku_base::{Digest, Principal, Timestamp};
 use cku_gates::{Approval, Submitter, Verdict, Vote};
 use cku_journal::{Entry, Kind};
 use cku_skills::{FailureClass, Report};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The subject of a run's entries, which is the name of its stream.
@@ -334,20 +334,6 @@ impl Label {
     }
 }
 
-/// An entry that does not hold what its kind promises.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("entry {seq} of {tenant} (`{kind}`) cannot be read: {why}; run `cku journal verify`")]
-pub struct UnreadableEntry {
-    /// Whose chain.
-    pub tenant: TenantPath,
-    /// Where in it.
-    pub seq: u64,
-    /// What it says it is.
-    pub kind: String,
-    /// What is wrong.
-    pub why: String,
-}
-
 impl Event {
     /// The kind of its entry.
     pub fn kind(&self) -> Kind {
@@ -396,37 +382,25 @@ impl Event {
     }
 
     /// Reads the entry of a run's stream; none for kinds that say nothing of a run's course.
-    pub fn of(entry: &Entry) -> Result<Option<Self>, UnreadableEntry> {
+    pub fn of(entry: &Entry) -> Result<Option<Self>, cku_authority::UnreadableEntry> {
         let read = match entry.kind() {
-            Kind::RunSubmitted => body(entry).map(Self::Submitted),
-            Kind::DecisionMade => body(entry).map(Self::Decided),
-            Kind::ApprovalGiven => body(entry).map(Self::Consented),
-            Kind::VoteCast => body(entry).map(Self::Voted),
-            Kind::RunStarted => body(entry).map(Self::Started),
-            Kind::StepStarted => body(entry).map(Self::StepStarted),
-            Kind::StepFinished => body(entry).map(Self::StepFinished),
-            Kind::StepSkipped => body(entry).map(Self::StepSkipped),
-            Kind::StepUndoStarted => body(entry).map(Self::UndoStarted),
-            Kind::StepUndone => body(entry).map(Self::Undone),
-            Kind::HealingChosen => body(entry).map(Self::Healing),
-            Kind::RunWaiting => body(entry).map(Self::Waiting),
-            Kind::RunResumed => body(entry).map(Self::Resumed),
-            Kind::RunEnded => body(entry).map(Self::Ended),
-            Kind::RunLabelled => body(entry).map(Self::Labelled),
+            Kind::RunSubmitted => cku_authority::body(entry).map(Self::Submitted),
+            Kind::DecisionMade => cku_authority::body(entry).map(Self::Decided),
+            Kind::ApprovalGiven => cku_authority::body(entry).map(Self::Consented),
+            Kind::VoteCast => cku_authority::body(entry).map(Self::Voted),
+            Kind::RunStarted => cku_authority::body(entry).map(Self::Started),
+            Kind::StepStarted => cku_authority::body(entry).map(Self::StepStarted),
+            Kind::StepFinished => cku_authority::body(entry).map(Self::StepFinished),
+            Kind::StepSkipped => cku_authority::body(entry).map(Self::StepSkipped),
+            Kind::StepUndoStarted => cku_authority::body(entry).map(Self::UndoStarted),
+            Kind::StepUndone => cku_authority::body(entry).map(Self::Undone),
+            Kind::HealingChosen => cku_authority::body(entry).map(Self::Healing),
+            Kind::RunWaiting => cku_authority::body(entry).map(Self::Waiting),
+            Kind::RunResumed => cku_authority::body(entry).map(Self::Resumed),
+            Kind::RunEnded => cku_authority::body(entry).map(Self::Ended),
+            Kind::RunLabelled => cku_authority::body(entry).map(Self::Labelled),
             _ => return Ok(None),
         };
         read.map(Some)
     }
-}
-
-/// Reads the body of an entry; one that was erased cannot be read.
-pub(crate) fn body<T: DeserializeOwned>(entry: &Entry) -> Result<T, UnreadableEntry> {
-    let unreadable = |why: String| UnreadableEntry {
-        tenant: entry.header.tenant.clone(),
-        seq: entry.header.seq,
-        kind: entry.header.kind.to_string(),
-        why,
-    };
-    let body = entry.body.as_ref().ok_or_else(|| unreadable("its body was erased".to_owned()))?;
-    serde_json::from_value(Value::Object(body.value.clone())).map_err(|e| unreadable(e.to_string()))
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use cku_authority::StoreError;
 use cku_base::Timestamp;
 use cku_engine::Worker;
 use cku_journal::{ClaimError, Journal};
@@ -19,11 +20,11 @@ use crate::{
         Ended, Ending, Event, Failure, Started, StepFinished, StepSkipped, StepStarted, UndoStarted, Undone,
         Waiting, WaitingFor,
     },
-    healing, input,
+    healing,
     next::Next,
     permission,
     state::{Run, Status, StepStatus},
-    store::{self, Actor, StoreError},
+    store::{self, Actor},
 };
 
 /// How often the executor looks whether somebody stopped the run from elsewhere.
@@ -335,7 +336,7 @@ impl<'s, 'e: 's> Executor<'s, 'e, '_> {
             let reason = format!("cku was asked to end; `cku run --resume {}` goes on", run.id);
             return Ok(Some(Waiting { waiting_for: WaitingFor::Resume, reason }));
         }
-        let set = input::kill_switch(self.execution.journal, &run.tenant)?;
+        let set = cku_authority::kill_switch(self.execution.journal, &run.tenant)?;
         Ok(set.map(|(tenant, set)| Waiting {
             waiting_for: WaitingFor::KillSwitch,
             reason: format!("the kill switch of {tenant} is on: {}", set.reason),

@@ -1,5 +1,6 @@
 //! Asking the gates about a run, and keeping what they said.
 
+use cku_authority::{Chains, StoreError};
 use cku_base::{Digest, Timestamp, canonical};
 use cku_engine::Worker;
 use cku_gates::{Decision, DecisionInput, Undecidable, Verdict, decide};
@@ -9,10 +10,10 @@ use serde_json::Value;
 use crate::{
     command::holding,
     event::{Decided, Ending, Event, Waiting, WaitingFor},
-    input::{self, Chains},
+    input,
     mask::mask,
     state::Run,
-    store::{self, Actor, StoreError},
+    store::{self, Actor},
 };
 
 /// Why there is no decision about a run.

@@ -22,12 +22,10 @@
 //! ```
 
 mod acts;
-mod bundles;
 mod claim;
 mod command;
 mod event;
 mod execution;
-mod founding;
 mod gating;
 mod graph;
 mod healing;
@@ -35,7 +33,6 @@ mod input;
 mod mask;
 mod missing;
 mod next;
-mod office;
 mod permission;
 mod plan;
 mod problem;
@@ -44,30 +41,23 @@ mod state;
 mod store;
 mod submit;
 
-pub use acts::{ActError, OfficeError, act, change_role, revoke_key, set_kill_switch, trust_key};
-pub use bundles::{BundleError, activate, active, active_revision, genesis, load as load_bundle};
+pub use acts::{ActError, act};
 pub use claim::{claim, is_unattended};
 pub use command::{Command, Refusal, holding};
 pub use event::{
     Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Started, StepFinished,
-    StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, UnreadableEntry, Waiting, WaitingFor,
-    subject,
+    StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor, subject,
 };
 pub use execution::{Execution, ExecutionError, Progress, execute};
-pub use founding::{FoundingError, can_found, found, found_at, keys_changed_at, trusted_keys};
 pub use gating::{Gated, GatingError, gate};
 pub use healing::backoff;
-pub use input::{Chains, build as build_input, kill_switch, role_grants};
+pub use input::build as build_input;
 pub use mask::{MASKED, mask};
 pub use missing::{Missing, missing};
 pub use next::{CIRCUIT, Next, RETRIES, SIDE_BY_SIDE};
-pub use office::{
-    AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,
-    KillSwitch, RoleChange,
-};
 pub use permission::not_permitted;
 pub use plan::{PlanFile, check as check_plan};
 pub use projection::{Projections, RunRow};
 pub use state::{Effect, Run, Status, StepState, StepStatus};
-pub use store::{StoreError, find, list, load, run_id};
+pub use store::{find, list, load, run_id};
 pub use submit::{Request, submit};

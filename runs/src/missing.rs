@@ -10,7 +10,9 @@ use cku_engine::{
 use cku_gates::{Decision, Verdict};
 use cku_journal::Journal;
 
-use crate::{command::holding, input::role_grants, state::Run, store::StoreError};
+use cku_authority::{StoreError, role_grants};
+
+use crate::{command::holding, state::Run};
 
 /// What a waiting run waits for, and who of those who hold a role may give it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

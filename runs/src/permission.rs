@@ -8,7 +8,9 @@ use cku_engine::{
 use cku_gates::Step;
 use cku_journal::Journal;
 
-use crate::{input::role_grants, state::Run, store::StoreError};
+use cku_authority::{StoreError, role_grants};
+
+use crate::state::Run;
 
 /// The steps of a plan that the run's principal may not do as things stand, each with why.
 ///

@@ -1,28 +1,15 @@
 //! What the journal keeps at hand of its entries: who holds which role, what is switched off, where
 //! each run stands. All of it can be computed again from the entries.
 
-use cku_journal::{Entry, Kind, ProjectError, Projector, Rows};
+use cku_authority::AuthorityRows;
+use cku_journal::{Entry, ProjectError, Projector, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    event::{Decided, Ended, Ending, Event, Label, Outcome, Submitted, Waiting, body},
-    office::{BundleActivated, Genesis, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
-};
+use crate::event::{Decided, Ended, Ending, Event, Label, Outcome, Submitted, Waiting};
 use cku_base::Timestamp;
-use cku_engine::access::RoleGrant;
 use cku_gates::Verdict;
 
-/// Roles: `ROLE PRINCIPAL HOME` -> [`RoleGrant`].
-pub(crate) const GRANTS: &str = "grants";
-/// One row, `set` -> [`KillSwitch`].
-pub(crate) const KILL_SWITCH: &str = "killswitch";
-/// Key id -> the trusted key; `revoked_at` is set in it once it is.
-pub(crate) const KEYS: &str = "keys";
-/// One row, `genesis` -> [`Genesis`].
-pub(crate) const GENESIS: &str = "genesis";
-/// One row, `active` -> [`BundleActivated`].
-pub(crate) const BUNDLES: &str = "bundles";
 /// Run id -> [`RunRow`].
 pub(crate) const RUNS: &str = "runs";
 /// Skill -> the first run of the tenant that used it.
@@ -76,57 +63,18 @@ impl Projector for Projections {
         if entry.body.is_none() {
             return Ok(());
         }
-        let unreadable = |e: crate::event::UnreadableEntry| ProjectError::new(e.to_string());
-        match entry.kind() {
-            Kind::Genesis => {
-                let genesis: Genesis = body(entry).map_err(unreadable)?;
-                for key in &genesis.keys {
-                    put_key(rows, key)?;
-                }
-                rows.put(GENESIS, "genesis", to_value(&genesis)?)
-            }
-            Kind::RoleGranted => {
-                let change: RoleChange = body(entry).map_err(unreadable)?;
-                rows.put(GRANTS, &grant_key(&change.grant), to_value(&change.grant)?)
-            }
-            Kind::RoleRevoked => {
-                let change: RoleChange = body(entry).map_err(unreadable)?;
-                rows.remove(GRANTS, &grant_key(&change.grant))
-            }
-            Kind::KeyTrusted => {
-                let trusted: KeyTrusted = body(entry).map_err(unreadable)?;
-                // A key that was revoked must not be trusted again by being trusted anew.
-                if rows.get(KEYS, &trusted.id)?.is_some() {
-                    return Err(ProjectError::new(format!("the key {} is there already", trusted.id)));
-                }
-                put_key(rows, &trusted.key)
-            }
-            Kind::KeyRevoked => {
-                let revoked: KeyRevoked = body(entry).map_err(unreadable)?;
-                let Some(mut key) = rows.get(KEYS, &revoked.id)? else { return Ok(()) };
-                if let Some(members) = key.as_object_mut() {
-                    members.insert("revoked_at".to_owned(), json!(revoked.revoked_at));
-                }
-                rows.put(KEYS, &revoked.id, key)
-            }
-            Kind::KillSwitchSet => {
-                let set: KillSwitch = body(entry).map_err(unreadable)?;
-                rows.put(KILL_SWITCH, "set", to_value(&set)?)
-            }
-            Kind::BundleActivated => {
-                let activated: BundleActivated = body(entry).map_err(unreadable)?;
-                rows.put(BUNDLES, &activated.revision.to_string(), to_value(&activated)?)?;
-                rows.put(BUNDLES, "active", to_value(&activated)?)
-            }
-            _ => match Event::of(entry).map_err(unreadable)? {
-                Some(event) => project_run(entry, &event, rows),
-                None => Ok(()),
-            },
+        let unreadable = |e: cku_authority::UnreadableEntry| ProjectError::new(e.to_string());
+        if entry.kind().is_authority() {
+            return AuthorityRows.project(entry, rows);
+        }
+        match Event::of(entry).map_err(unreadable)? {
+            Some(event) => project_run(entry, &event, rows),
+            None => Ok(()),
         }
     }
 
     fn authority(&self) -> &[&str] {
-        &[GRANTS, KILL_SWITCH, KEYS, GENESIS, BUNDLES]
+        AuthorityRows.authority()
     }
 }
 
@@ -208,16 +156,6 @@ impl RunRow {
             || self.status == Ending::RolledBack.as_str()
             || self.labels.iter().any(Label::counts)
     }
-}
-
-fn put_key(rows: &mut dyn Rows, key: &Value) -> Result<(), ProjectError> {
-    let id = key.get("id").and_then(Value::as_str);
-    let id = id.ok_or_else(|| ProjectError::new("a trusted key without an id".to_owned()))?;
-    rows.put(KEYS, id, key.clone())
-}
-
-fn grant_key(grant: &RoleGrant) -> String {
-    format!("{} {} {}", grant.role, grant.principal, grant.principal.tenant)
 }
 
 fn to_value(value: &impl Serialize) -> Result<Value, ProjectError> {

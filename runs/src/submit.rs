@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cku_authority::StoreError;
 use cku_base::{Digest, Principal, TenantPath, Timestamp};
 use cku_gates::{DecisionInput, RunSubmission, Submitter};
 use cku_journal::Journal;
 
-use crate::{
-    event::Submitted,
-    state::Run,
-    store::{self, StoreError},
-};
+use crate::{event::Submitted, state::Run, store};
 
 /// A run that somebody wants.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use cku_changes::prove::invariants::{self, InvariantOutcome, Invariants};
 use crate::edited::{baseline, edited, repository, solver};
 
 fn bounds() -> Invariants {
-    let path = repository().join("testdata/invariants/baseline.cedar");
+    let path = repository().join("policies/invariants.cedar");
     Invariants::read(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

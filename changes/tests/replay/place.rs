@@ -2,11 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use cku_authority::{Admin, Chains, Control, Floor, Genesis, found};
 use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{Authentication, Submitter, Verdict, read_submission};
 use cku_journal::{Command, Draft, Journal, Kind, Options};
-use cku_runs::{Admin, Chains, Control, Floor, Genesis, Projections, Request, found, gate, submit};
+use cku_runs::{Projections, Request, gate, submit};
 use serde_json::{Value, json};
 
 /// A folder with a journal, and one who submits.
@@ -61,7 +62,7 @@ impl Place {
             floor: Floor::default(),
         };
         let by = Submitter { principal, authentication: Authentication::Local, token: None };
-        found(&journal, &by, &genesis, &bundle).unwrap();
+        found(&journal, &by, &genesis, &bundle, None).unwrap();
         Self { _folder: folder, journal, chains: Chains::default(), by, time, runs: 0 }
     }
 

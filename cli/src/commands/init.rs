@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cku_authority::{Admin, Control, Floor, FoundingError, Genesis};
 use cku_base::{PrincipalId, PrincipalKind, TenantPath};
+use cku_engine::Bundle;
 use cku_gates::{Authentication, Submitter};
 use cku_journal::Journal;
-use cku_runs::{Admin, Control, Floor, FoundingError, Genesis};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::auth::{issuer::issuer, keys};
 use crate::{
@@ -48,6 +49,11 @@ pub(crate) struct Args {
     /// How bundles become active: what the folder holds, or by change control alone.
     #[arg(long, value_enum, default_value = "files")]
     control: ControlArg,
+
+    /// The folder of the bundle that decides over changes, where control is managed; without it, the one
+    /// that is built into cku.
+    #[arg(long, value_name = "DIR")]
+    change_control: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -65,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let path = args.journal.path()?;
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
     let directory = args.bundle.as_deref().map(absolute).transpose()?;
-    cku_runs::can_found(&bundle).map_err(|error| journal::refuse(&error.to_string()))?;
+    cku_authority::can_found(&bundle).map_err(|error| journal::refuse(&error.to_string()))?;
     if existing(&path)?.is_some() {
         return Err(made_once(&path));
     }
@@ -93,7 +99,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         directory,
         floor: Floor::default(),
     };
-    let journal = create(&path, &genesis, &bundle)?;
+    let changes = match args.control {
+        ControlArg::Files => None,
+        ControlArg::Managed => Some(change_control(args.change_control.as_deref(), &bundle)?),
+    };
+    let journal = create(&path, &genesis, &bundle, changes.as_deref())?;
     let (bold, dim) = (style::BOLD, style::DIM);
     output::result(format_args!(
         "{bold}{}{bold:#}\n  admin    {} (issuer {})\n  key      {} {dim}{}{dim:#}\n  bundle   {} {dim}{}{dim:#}\n  control  {}\n",
@@ -113,10 +123,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     Ok(Exit::Pass)
 }
 
+/// The bundle that decides over changes of this one: it must know its modes and its roles.
+fn change_control(dir: Option<&Path>, bundle: &Bundle) -> Result<Arc<Bundle>, Exit> {
+    let changes = load::bundle_or(load::CHANGE_CONTROL, dir)?;
+    let known = &changes.manifest().modes;
+    if let Some(mode) = bundle.manifest().modes.iter().find(|mode| !known.contains(mode)) {
+        return Err(journal::refuse(&format!(
+            "the bundle of change control has no mode `{mode}`, so no change could become active in it; it has {}",
+            known.join(", ")
+        )));
+    }
+    Ok(changes)
+}
+
 /// Makes a journal with its first entries, or finishes one that has none.
 ///
 /// That of a single user may have been made by another command meanwhile: it is as good as this one.
-pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle) -> Result<Journal, Exit> {
+pub(crate) fn create(
+    path: &Path,
+    genesis: &Genesis,
+    bundle: &Bundle,
+    changes: Option<&Bundle>,
+) -> Result<Journal, Exit> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     if let Some(parent) = parent {
         make_folder(parent).map_err(|error| {
@@ -129,17 +157,19 @@ pub(crate) fn create(path: &Path, genesis: &Genesis, bundle: &cku_engine::Bundle
         authentication: genesis.authentication,
         token: None,
     };
-    cku_runs::found_at(path, journal::options(), &by, genesis, bundle).or_else(|error| match error {
-        FoundingError::Twice if genesis.authentication == Authentication::Local => {
-            Journal::open(path, journal::options()).map_err(|error| journal::refuse_to_open(path, &error))
+    cku_authority::found_at(path, journal::options(), &by, genesis, bundle, changes).or_else(|error| {
+        match error {
+            FoundingError::Twice if genesis.authentication == Authentication::Local => {
+                Journal::open(path, journal::options()).map_err(|error| journal::refuse_to_open(path, &error))
+            }
+            FoundingError::Twice => Err(made_once(path)),
+            FoundingError::Open(error) => Err(journal::refuse_to_open(path, &error)),
+            error @ FoundingError::NoAdmin(_) => {
+                output::problem(foreign(&error.to_string()));
+                Err(Exit::Bundle)
+            }
+            error => Err(journal::failed(&error)),
         }
-        FoundingError::Twice => Err(made_once(path)),
-        FoundingError::Open(error) => Err(journal::refuse_to_open(path, &error)),
-        error @ FoundingError::NoAdmin(_) => {
-            output::problem(foreign(&error.to_string()));
-            Err(Exit::Bundle)
-        }
-        error => Err(journal::failed(&error)),
     })
 }
 
@@ -168,7 +198,7 @@ fn existing(path: &Path) -> Result<Option<Genesis>, Exit> {
         return Ok(None);
     }
     let journal = Journal::open(path, journal::options()).map_err(|e| journal::refuse_to_open(path, &e))?;
-    cku_runs::genesis(&journal).map_err(|e| journal::failed(&e))
+    cku_authority::genesis(&journal).map_err(|e| journal::failed(&e))
 }
 
 fn absolute(dir: &Path) -> Result<String, Exit> {

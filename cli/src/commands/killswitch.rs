@@ -1,7 +1,7 @@
 //! `cku killswitch`: stop everything, or let it go on.
 
+use cku_authority::KillSwitch;
 use cku_base::TenantPath;
-use cku_runs::KillSwitch;
 
 use crate::{
     exit::Exit,
@@ -46,9 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let set_before = before.last().and_then(|entry| entry.body.as_ref()?.value.get("on")?.as_bool());
     let mut worker = journal::active_worker(&journal)?;
     let set = KillSwitch { on: args.set == Set::On, reason: args.reason.clone() };
-    let done = cku_runs::set_kill_switch(&journal, &mut worker, &by, &args.tenant, &set);
-    done.map_err(|error| render::problems::of_act(&error))?;
-    let still = cku_runs::kill_switch(&journal, &args.tenant).map_err(|e| journal::failed(&e))?;
+    let done = cku_authority::set_kill_switch(&journal, &mut worker, &by, &args.tenant, &set);
+    done.map_err(|error| render::problems::of_access(&error))?;
+    let still = cku_authority::kill_switch(&journal, &args.tenant).map_err(|e| journal::failed(&e))?;
     let is = match set.on {
         true => "is on",
         false if set_before == Some(true) => "is off",

@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod compile;
+pub(crate) mod diff;
 pub(crate) mod eval;
 pub(crate) mod fmt;
 pub(crate) mod init;

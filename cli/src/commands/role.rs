@@ -79,8 +79,9 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
     let principal =
         Principal { kind: PrincipalKind::from(change.kind), id: change.subject.clone(), tenant: home };
     let grant = RoleGrant { principal, role: change.role.clone(), tenant: change.tenant.clone() };
-    let held =
-        cku_runs::role_grants(&journal, &grant.tenant).map_err(|e| journal::failed(&e))?.contains(&grant);
+    let held = cku_authority::role_grants(&journal, &grant.tenant)
+        .map_err(|e| journal::failed(&e))?
+        .contains(&grant);
     if held == granted {
         let said = if granted { "holds it already" } else { "does not hold it" };
         return Err(journal::refuse(&format!(
@@ -90,7 +91,7 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
     }
     let strange = journal::strange(&journal, &grant.tenant)?;
     let mut worker = journal::active_worker(&journal)?;
-    let changed = cku_runs::change_role(&journal, &mut worker, &by, &grant, granted);
+    let changed = cku_authority::change_role(&journal, &mut worker, &by, &grant, granted);
     changed.map_err(|error| journal::not_changed(&error))?;
     let verb = if granted { "holds" } else { "no longer holds" };
     output::result(format_args!("{} {verb} {} in {}\n", grant.principal, grant.role, grant.tenant))?;
@@ -100,7 +101,7 @@ fn set(change: &Change, granted: bool) -> Result<Exit, Exit> {
 
 fn list(tenant: &TenantPath, journal: &JournalArg) -> Result<Exit, Exit> {
     let journal = journal.open_to_read()?;
-    let grants = cku_runs::role_grants(&journal, tenant).map_err(|e| journal::failed(&e))?;
+    let grants = cku_authority::role_grants(&journal, tenant).map_err(|e| journal::failed(&e))?;
     if grants.is_empty() {
         output::result("no roles\n")?;
     }

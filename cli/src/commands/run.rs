@@ -5,13 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use cku_authority::{Admin, Chains, Control, Floor, Genesis};
 use cku_base::{TenantPath, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
 use cku_journal::Journal;
-use cku_runs::{
-    Admin, Chains, Command, Control, Ending, Execution, Floor, Gated, Genesis, PlanFile, Request, Run, Status,
-};
+use cku_runs::{Command, Ending, Execution, Gated, PlanFile, Request, Run, Status};
 use cku_skills::{Cancel, Launcher, Workspace};
 
 use super::{collect, init};
@@ -136,7 +135,7 @@ fn single_user(args: &Args, path: &Path, mode: &str) -> Result<Journal, Exit> {
         directory: None,
         floor: Floor::default(),
     };
-    let journal = init::create(path, &genesis, &bundle)?;
+    let journal = init::create(path, &genesis, &bundle, None)?;
     output::note(format_args!(
         "made a journal for a single user, without tokens: {}\n`cku init` makes one for several people\n\n",
         path.display()
@@ -153,11 +152,11 @@ fn bundle(args: &Args, journal: &Journal, genesis: &Genesis, by: &Submitter) -> 
         ));
     }
     if genesis.control == Control::Managed {
-        return cku_runs::active(journal).map_err(|e| render::problems::of_bundle(&e));
+        return cku_authority::active(journal).map_err(|e| render::problems::of_bundle(&e));
     }
     let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
     let bundle = load::bundle_or_baseline(directory.as_deref())?;
-    cku_runs::activate(journal, by, &bundle).map_err(|e| render::problems::of_bundle(&e))?;
+    cku_authority::activate(journal, by, &bundle).map_err(|e| render::problems::of_bundle(&e))?;
     Ok(bundle)
 }
 

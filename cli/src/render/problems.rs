@@ -1,6 +1,7 @@
 //! Errors of the layers below, shown in one line, and how the command ends by them.
 
-use cku_runs::{ActError, BundleError, ExecutionError, GatingError, StoreError};
+use cku_authority::{AccessError, BundleError, StoreError};
+use cku_runs::{ActError, ExecutionError, GatingError};
 
 use super::foreign;
 use crate::{exit::Exit, output};
@@ -9,7 +10,7 @@ use crate::{exit::Exit, output};
 pub(crate) fn of_store(error: &StoreError) -> Exit {
     output::problem(foreign(&error.to_string()));
     match error {
-        StoreError::NoSuchRun(_) => Exit::Usage,
+        StoreError::Unknown { .. } => Exit::Usage,
         _ => Exit::Internal,
     }
 }
@@ -49,8 +50,21 @@ pub(crate) fn of_execution(error: &ExecutionError) -> Exit {
 pub(crate) fn of_act(error: &ActError) -> Exit {
     output::problem(foreign(&error.to_string()));
     match error {
-        ActError::Denied { .. } => Exit::Reject,
-        ActError::Refused(_) | ActError::TakesToken | ActError::NoSuchRole { .. } => Exit::Usage,
+        ActError::Access(error) => exit_of_access(error),
+        ActError::Refused(_) | ActError::TakesToken => Exit::Usage,
         ActError::Store(_) => Exit::Internal,
+    }
+}
+
+/// Shows why something is not allowed.
+pub(crate) fn of_access(error: &AccessError) -> Exit {
+    output::problem(foreign(&error.to_string()));
+    exit_of_access(error)
+}
+
+fn exit_of_access(error: &AccessError) -> Exit {
+    match error {
+        AccessError::Denied { .. } => Exit::Reject,
+        AccessError::Store(_) => Exit::Internal,
     }
 }

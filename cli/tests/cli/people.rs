@@ -2,11 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use cku_authority::KeyTrusted;
 use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::Worker;
 use cku_gates::{Authentication, Submitter};
 use cku_journal::{Command, Draft, Journal, Kind, Options};
-use cku_runs::{KeyTrusted, Projections};
+use cku_runs::Projections;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -471,24 +472,24 @@ fn a_key_that_was_revoked_meanwhile_is_not_trusted_again() {
         tenant: TenantPath::root(),
     };
     let by = Submitter { principal, authentication: Authentication::Token, token: None };
-    let mut worker = Worker::new(cku_runs::active(&journal).unwrap());
+    let mut worker = Worker::new(cku_authority::active(&journal).unwrap());
     let key = |id: &str| {
         let key = json!({"id": id, "issuer": "i", "tenant": "/", "kinds": ["user"], "public_key": {}});
         KeyTrusted { key, id: id.to_owned() }
     };
-    let seen = cku_runs::keys_changed_at(&journal).unwrap();
-    cku_runs::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap();
+    let seen = cku_authority::keys_changed_at(&journal).unwrap();
+    cku_authority::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap();
     // Who looked before that was looking at other keys.
-    let error = cku_runs::trust_key(&journal, &mut worker, &by, &key("two"), seen).unwrap_err();
+    let error = cku_authority::trust_key(&journal, &mut worker, &by, &key("two"), seen).unwrap_err();
     assert!(error.to_string().contains("somebody else changed the keys meanwhile"), "{error}");
-    let revoked = cku_runs::KeyRevoked {
+    let revoked = cku_authority::KeyRevoked {
         id: "one".to_owned(),
         revoked_at: "2026-11-20T12:00:00Z".parse().unwrap(),
         reason: "lost".to_owned(),
     };
-    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).unwrap();
-    let seen = cku_runs::keys_changed_at(&journal).unwrap();
-    let error = cku_runs::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap_err();
+    cku_authority::revoke_key(&journal, &mut worker, &by, &revoked).unwrap();
+    let seen = cku_authority::keys_changed_at(&journal).unwrap();
+    let error = cku_authority::trust_key(&journal, &mut worker, &by, &key("one"), seen).unwrap_err();
     assert!(error.to_string().contains("the key one is there already"), "{error}");
     journal.verify_all().unwrap();
 }

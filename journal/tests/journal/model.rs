@@ -66,11 +66,11 @@ fn to_command(
         command.drafts.last_mut().unwrap().body.insert("refused".to_owned(), json!(true));
     }
     command.key = key.map(|key| format!("key-{key}"));
-    command.guard = guard.map(|(at, subject, after)| Guard {
+    command.guards = Vec::from_iter(guard.map(|(at, subject, after)| Guard {
         tenant: tenant(TENANTS[at]),
         subject: SUBJECTS[subject].to_owned(),
         after,
-    });
+    }));
     command
 }
 

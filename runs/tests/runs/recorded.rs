@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
+use cku_authority::{Admin, Chains, Control, Floor, Genesis, KillSwitch, found, kill_switch};
 use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{Authentication, DecisionInput, Submitter, Verdict, decide};
 use cku_journal::{Journal, Options};
-use cku_runs::{
-    Admin, Chains, Command, Control, Execution, Floor, Genesis, KillSwitch, Label, PlanFile, Projections,
-    Request, execute, found, gate, kill_switch, load, submit,
-};
+use cku_runs::{Command, Execution, Label, PlanFile, Projections, Request, execute, gate, load, submit};
 use cku_skills::{Cancel, Launcher, Workspace};
 
 const BUNDLE: [(&str, &str); 4] = [
@@ -70,8 +68,8 @@ fn place() -> Place {
         floor: Floor::default(),
     };
     let by = Submitter { principal, authentication: Authentication::Local, token: None };
-    found(&journal, &by, &genesis, &bundle).unwrap();
-    assert!(found(&journal, &by, &genesis, &bundle).unwrap_err().to_string().contains("made once"));
+    found(&journal, &by, &genesis, &bundle, None).unwrap();
+    assert!(found(&journal, &by, &genesis, &bundle, None).unwrap_err().to_string().contains("made once"));
     Place { _folder: folder, journal, worker: Worker::new(Arc::new(bundle)), by }
 }
 
@@ -128,14 +126,15 @@ fn the_snapshot_knows_the_chain_the_skills_and_the_kill_switch() {
     assert_eq!((chain.intact, chain.verified_to, chain.verified_at), (true, 1, noon()));
     assert_eq!(gated.input.state.role_grants.len(), 1);
     let set = |on| KillSwitch { on, reason: "drill".to_owned() };
-    cku_runs::set_kill_switch(&journal, &mut worker, &by, &"acme".parse().unwrap(), &set(true)).unwrap();
+    cku_authority::set_kill_switch(&journal, &mut worker, &by, &"acme".parse().unwrap(), &set(true)).unwrap();
     assert!(kill_switch(&journal, &"acme/payments".parse().unwrap()).unwrap().is_some());
     assert!(kill_switch(&journal, &"globex".parse().unwrap()).unwrap().is_none());
     let run = submit(&journal, request(&by, "run-2", "{size: 1}")).unwrap();
     let gated = gate(&journal, &chains, &mut worker, run, noon()).unwrap();
     assert_eq!(gated.decision.verdict, Verdict::Reject);
     assert_eq!(gated.run.ended.unwrap().cause, "the kill switch is on: nothing goes ahead");
-    cku_runs::set_kill_switch(&journal, &mut worker, &by, &"acme".parse().unwrap(), &set(false)).unwrap();
+    cku_authority::set_kill_switch(&journal, &mut worker, &by, &"acme".parse().unwrap(), &set(false))
+        .unwrap();
     assert!(kill_switch(&journal, &"acme/payments".parse().unwrap()).unwrap().is_none());
     journal.verify_all().unwrap();
 }
@@ -145,7 +144,7 @@ fn what_turns_out_badly_later_was_carried_out_and_counts_once() {
     let Place { _folder, journal, mut worker, by } = place();
     let tenant: TenantPath = "acme/payments".parse().unwrap();
     let set = KillSwitch { on: true, reason: "drill".to_owned() };
-    cku_runs::set_kill_switch(&journal, &mut worker, &by, &tenant, &set).unwrap();
+    cku_authority::set_kill_switch(&journal, &mut worker, &by, &tenant, &set).unwrap();
     let run = submit(&journal, request(&by, "run-1", "{size: 1}")).unwrap();
     let rejected = gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().run;
     assert_eq!(rejected.ended.unwrap().outcome, None, "nothing was begun");
@@ -194,18 +193,18 @@ fn nobody_carries_out_a_run_elsewhere_or_otherwise_than_it_was_submitted() {
 fn bundles_are_kept_and_load_again() {
     let Place { _folder, journal, mut worker, by } = place();
     let revision = worker.bundle().revision();
-    assert_eq!(cku_runs::active(&journal).unwrap().revision(), revision);
+    assert_eq!(cku_authority::active(&journal).unwrap().revision(), revision);
     let changed: Vec<_> = BUNDLE.iter().map(|(p, t)| (*p, t.replace("files > 1", "files > 2"))).collect();
     let other = Bundle::from_sources(Sources::from_files(
         changed.into_iter().chain([(ACCESS.0, ACCESS.1.to_owned())]),
     ));
     let other = other.unwrap();
-    cku_runs::activate(&journal, &by, &other).unwrap();
-    cku_runs::activate(&journal, &by, &other).unwrap();
-    assert_eq!(cku_runs::active(&journal).unwrap().revision(), other.revision());
-    assert_eq!(cku_runs::load_bundle(&journal, revision).unwrap().revision(), revision);
-    assert!(cku_runs::load_bundle(&journal, Digest::of(b"none")).is_err());
-    worker = Worker::new(cku_runs::load_bundle(&journal, revision).unwrap());
+    cku_authority::activate(&journal, &by, &other).unwrap();
+    cku_authority::activate(&journal, &by, &other).unwrap();
+    assert_eq!(cku_authority::active(&journal).unwrap().revision(), other.revision());
+    assert_eq!(cku_authority::load_bundle(&journal, revision).unwrap().revision(), revision);
+    assert!(cku_authority::load_bundle(&journal, Digest::of(b"none")).is_err());
+    worker = Worker::new(cku_authority::load_bundle(&journal, revision).unwrap());
     let run = submit(&journal, request(&by, "run-1", "{size: 2}")).unwrap();
     assert_eq!(
         gate(&journal, &Chains::default(), &mut worker, run, noon()).unwrap().decision.verdict,

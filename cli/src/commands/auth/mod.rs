@@ -6,10 +6,10 @@ pub(crate) mod keys;
 use std::path::PathBuf;
 
 use cku_auth::{Claims, Trust, TrustedKey};
+use cku_authority::{KeyRevoked, KeyTrusted};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath};
 use cku_engine::access::RoleGrant;
 use cku_journal::Journal;
-use cku_runs::{KeyRevoked, KeyTrusted};
 
 use crate::{
     exit::Exit,
@@ -209,7 +209,8 @@ fn whoami(journal: &JournalArg, token: &TokenArg) -> Result<Exit, Exit> {
         }
         None => text.push_str(&format!("\n{dim}local, single-user{dim:#}")),
     }
-    let grants = cku_runs::role_grants(&journal, &who.principal.tenant).map_err(|e| journal::failed(&e))?;
+    let grants =
+        cku_authority::role_grants(&journal, &who.principal.tenant).map_err(|e| journal::failed(&e))?;
     for grant in grants.iter().filter(|grant| grant.principal == who.principal) {
         text.push_str(&format!("\n  {} in {}", grant.role, grant.tenant));
     }
@@ -244,7 +245,7 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
     let kinds = args.kinds.iter().map(|kind| PrincipalKind::from(*kind));
     let key = TrustedKey::new(public, args.issuer.clone(), args.tenant.clone(), kinds);
     // Whether it can be trusted beside the others, before it is, and if nobody changes them meanwhile.
-    let seen = cku_runs::keys_changed_at(&journal).map_err(|e| journal::failed(&e))?;
+    let seen = cku_authority::keys_changed_at(&journal).map_err(|e| journal::failed(&e))?;
     let known = journal::trust(&journal, &genesis)?;
     let all = known.keys().iter().cloned().chain([key.clone()]).collect();
     cku_auth::Trust::new(all, &genesis.audience).map_err(|e| journal::refuse(&e.to_string()))?;
@@ -253,7 +254,8 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
     let key = serde_json::to_value(&key).map_err(|e| journal::failed(&e))?;
     let mut worker = journal::active_worker(&journal)?;
     let trusted = KeyTrusted { key, id: id.clone() };
-    cku_runs::trust_key(&journal, &mut worker, &by, &trusted, seen).map_err(|e| journal::not_changed(&e))?;
+    cku_authority::trust_key(&journal, &mut worker, &by, &trusted, seen)
+        .map_err(|e| journal::not_changed(&e))?;
     output::result(format_args!("{id} is trusted\n{passed}"))?;
     Ok(Exit::Pass)
 }
@@ -271,7 +273,7 @@ fn passed_on(journal: &Journal, known: &Trust, key: &TrustedKey) -> Result<Strin
             key.tenant,
             foreign(before)
         ));
-        let grants = cku_runs::role_grants(journal, &key.tenant).map_err(|e| journal::failed(&e))?;
+        let grants = cku_authority::role_grants(journal, &key.tenant).map_err(|e| journal::failed(&e))?;
         let theirs = |grant: &&RoleGrant| {
             let whom = &grant.principal;
             whom.kind == *kind && key.tenant.contains(&whom.tenant)
@@ -292,7 +294,7 @@ fn revoke(id: &str, reason: &str, journal: &JournalArg, token: &TokenArg) -> Res
     let by = token.submitter(&journal, &genesis)?;
     let mut worker = journal::active_worker(&journal)?;
     let revoked = KeyRevoked { id: id.to_owned(), revoked_at: journal::now(), reason: reason.to_owned() };
-    cku_runs::revoke_key(&journal, &mut worker, &by, &revoked).map_err(|e| journal::not_changed(&e))?;
+    cku_authority::revoke_key(&journal, &mut worker, &by, &revoked).map_err(|e| journal::not_changed(&e))?;
     output::result(format_args!("{id} is revoked: its tokens are refused from now on\n"))?;
     Ok(Exit::Pass)
 }

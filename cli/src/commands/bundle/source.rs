@@ -2,10 +2,10 @@
 
 use std::{fs, io::Write, path::Path, sync::Arc};
 
+use cku_authority::BundleActivated;
 use cku_base::Digest;
 use cku_changes::archive::{Archive, Limits};
 use cku_engine::Bundle;
-use cku_runs::BundleActivated;
 
 use crate::{
     exit::Exit,
@@ -52,7 +52,7 @@ pub(crate) fn bundle(name: &str, journal: &JournalArg) -> Result<Arc<Bundle>, Ex
     if name.starts_with("sha256:") {
         let journal = journal.open_to_read()?;
         let revision = revision(name, kept(&journal)?.iter().map(|(activated, _)| activated.revision))?;
-        return cku_runs::load_bundle(&journal, revision).map_err(|e| journal::failed(&e));
+        return cku_authority::load_bundle(&journal, revision).map_err(|e| journal::failed(&e));
     }
     let path = Path::new(name);
     if path.is_file() {

@@ -9,9 +9,9 @@ use cku_journal::{AppendError, Command, Guard, Journal, Kind, OpenError, Options
 use serde_json::Value;
 
 use crate::{
-    bundles::activation,
-    office::{self, ADMIN, GENESIS, Genesis, RoleChange, role_subject},
-    projection::KEYS,
+    bundles::{ACTIVATIONS, activation},
+    office::{self, ADMIN, GENESIS, Genesis, Purpose, RoleChange, role_subject},
+    rows::KEYS,
     store::{self, StoreError},
 };
 
@@ -52,25 +52,29 @@ pub fn found_at(
     by: &Submitter,
     genesis: &Genesis,
     bundle: &Bundle,
+    change_control: Option<&Bundle>,
 ) -> Result<Journal, FoundingError> {
     can_found(bundle)?;
-    let first = |journal: &Journal| found(journal, by, genesis, bundle);
+    let first = |journal: &Journal| found(journal, by, genesis, bundle, change_control);
     match Journal::create_with(path, options.clone(), first) {
         Err(FoundingError::Open(OpenError::Exists)) => {
             let journal = Journal::open(path, options)?;
-            found(&journal, by, genesis, bundle)?;
+            found(&journal, by, genesis, bundle, change_control)?;
             Ok(journal)
         }
         made => made,
     }
 }
 
-/// Writes the genesis, the role of the first administrator and the first bundle, all or none.
+/// Writes the genesis, the role of the first administrator and the first bundles, all or none.
+///
+/// Without a bundle of change control nothing but files can change what is active.
 pub fn found(
     journal: &Journal,
     by: &Submitter,
     genesis: &Genesis,
     bundle: &Bundle,
+    change_control: Option<&Bundle>,
 ) -> Result<(), FoundingError> {
     can_found(bundle)?;
     let root = TenantPath::root();
@@ -79,15 +83,21 @@ pub fn found(
         role: ADMIN.to_owned(),
         tenant: root.clone(),
     };
-    let (activated, files) = activation(bundle)?;
+    let (activated, files) = activation(bundle, Purpose::Gates)?;
     let role = role_subject(&grant);
-    let drafts = vec![
+    let mut drafts = vec![
         store::draft((&root, Kind::Genesis, GENESIS), by, genesis)?,
         store::draft((&root, Kind::RoleGranted, &role), by, &RoleChange { grant })?,
-        store::draft((&root, Kind::BundleActivated, "bundle"), by, &activated)?,
+        store::draft((&root, Kind::BundleActivated, ACTIVATIONS), by, &activated)?,
     ];
-    let guard = Some(Guard { tenant: root.clone(), subject: GENESIS.to_owned(), after: 0 });
-    match journal.append(Command { drafts, key: None, guard, blobs: vec![(root, files)] }) {
+    let mut blobs = vec![(root.clone(), files)];
+    if let Some(bundle) = change_control {
+        let (activated, files) = activation(bundle, Purpose::ChangeControl)?;
+        drafts.push(store::draft((&root, Kind::BundleActivated, ACTIVATIONS), by, &activated)?);
+        blobs.push((root.clone(), files));
+    }
+    let guards = vec![Guard { tenant: root, subject: GENESIS.to_owned(), after: 0 }];
+    match journal.append(Command { drafts, key: None, guards, blobs }) {
         Ok(_) => Ok(()),
         Err(AppendError::Conflict { .. }) => Err(FoundingError::Twice),
         Err(error) => Err(StoreError::from(error).into()),

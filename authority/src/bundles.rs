@@ -3,17 +3,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cku_base::{Digest, TenantPath, canonical};
+use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Sources};
 use cku_gates::Submitter;
 use cku_journal::{Journal, Kind};
 use serde_json::Value;
 
 use crate::{
-    office::{BundleActivated, Control, Genesis},
-    projection::{BUNDLES, GENESIS},
+    office::{BundleActivated, Control, Genesis, Purpose},
+    rows::{BUNDLES, GENESIS, active_key},
     store::{self, StoreError},
 };
+
+/// The subject of all activations: one stream, so that of two at once one happens.
+pub const ACTIVATIONS: &str = "bundle";
 
 /// Why there is no active bundle.
 #[derive(Debug, thiserror::Error)]
@@ -56,23 +59,36 @@ pub fn activate(journal: &Journal, by: &Submitter, bundle: &Bundle) -> Result<()
     if let (Control::Managed, Some(active)) = (genesis.control, active) {
         return Err(BundleError::NotActive { given: bundle.revision(), active: active.to_string() });
     }
-    let (activated, bytes) = activation(bundle)?;
-    let place = (&root, Kind::BundleActivated, "bundle");
+    let (activated, bytes) = activation(bundle, Purpose::Gates)?;
+    let place = (&root, Kind::BundleActivated, ACTIVATIONS);
     store::note(journal, place, by, &activated, vec![(root.clone(), bytes)])?;
     Ok(())
 }
 
 /// What is recorded of a bundle that becomes active, and its files.
-pub(crate) fn activation(bundle: &Bundle) -> Result<(BundleActivated, Vec<u8>), StoreError> {
+pub fn activation(bundle: &Bundle, purpose: Purpose) -> Result<(BundleActivated, Vec<u8>), StoreError> {
     let bytes = bytes_of(bundle)?;
     let name = bundle.manifest().name.clone();
-    Ok((BundleActivated { revision: bundle.revision(), files: Digest::of(&bytes), name }, bytes))
+    let (revision, files) = (bundle.revision(), Digest::of(&bytes));
+    Ok((BundleActivated { revision, files, name, purpose, diff: None, rollback: false }, bytes))
 }
 
 /// The revision that is active; none before the first.
 pub fn active_revision(journal: &Journal) -> Result<Option<Digest>, StoreError> {
-    let row = journal.row(&TenantPath::root(), BUNDLES, "active").map_err(StoreError::from)?;
-    Ok(row.map(serde_json::from_value::<BundleActivated>).transpose()?.map(|a| a.revision))
+    Ok(active_for(journal, Purpose::Gates)?.map(|activated| activated.revision))
+}
+
+/// What is active for a purpose; none before the first.
+pub fn active_for(journal: &Journal, purpose: Purpose) -> Result<Option<BundleActivated>, StoreError> {
+    let row = journal.row(&TenantPath::root(), BUNDLES, active_key(purpose)).map_err(StoreError::from)?;
+    Ok(row.map(serde_json::from_value).transpose()?)
+}
+
+/// All activations, of whatever purpose, with their places and times, in order.
+pub fn activations(journal: &Journal) -> Result<Vec<(BundleActivated, u64, Timestamp)>, StoreError> {
+    let entries = journal.stream(&TenantPath::root(), ACTIVATIONS)?;
+    let activated = entries.iter().filter(|entry| entry.kind() == Kind::BundleActivated);
+    activated.map(|entry| Ok((store::body(entry)?, entry.header.seq, entry.header.time))).collect()
 }
 
 /// The bundle that is active, from the bytes that the journal keeps.

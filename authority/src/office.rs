@@ -124,6 +124,40 @@ pub struct BundleActivated {
     pub files: Digest,
     /// Its name.
     pub name: String,
+    /// What it decides over.
+    #[serde(default, skip_serializing_if = "Purpose::is_gates")]
+    pub purpose: Purpose,
+    /// The policy diff that brought it; none for the first, and for files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Digest>,
+    /// Whether a change was taken back by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
+}
+
+/// What a bundle decides over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Runs, and acts of people.
+    #[default]
+    Gates,
+    /// Changes of bundles.
+    ChangeControl,
+}
+
+impl Purpose {
+    /// As people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gates => "gates",
+            Self::ChangeControl => "change-control",
+        }
+    }
+
+    fn is_gates(&self) -> bool {
+        *self == Self::Gates
+    }
 }
 
 /// Somebody asked to do something and may not.

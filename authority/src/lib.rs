@@ -1,0 +1,41 @@
+//! Who may do what in a journal: its genesis, roles, trusted keys, switches, active bundles.
+//!
+//! [`found`] writes the first entries. [`AuthorityRows`] computes from entries what is asked for at every
+//! decision: [`role_grants`], [`kill_switch`], [`active`]. [`change_role`], [`trust_key`] and the rest are
+//! acts of people: each is asked of the access policies, and both what is done and what is denied is an
+//! entry.
+//!
+//! ```
+//! use cku_authority::{AuthorityRows, genesis};
+//! use cku_journal::{Journal, Options};
+//! use std::sync::Arc;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let options = Options { projector: Arc::new(AuthorityRows), ..Options::default() };
+//! let journal = Journal::create(&folder.path().join("journal.db"), options).unwrap();
+//! assert!(genesis(&journal).unwrap().is_none(), "nobody may do anything yet");
+//! ```
+
+mod acts;
+mod bundles;
+mod chains;
+mod founding;
+mod grants;
+mod office;
+mod rows;
+mod store;
+
+pub use acts::{AccessError, OfficeError, allowed, change_role, revoke_key, set_kill_switch, trust_key};
+pub use bundles::{
+    ACTIVATIONS, BundleError, activate, activation, activations, active, active_for, active_revision,
+    genesis, load as load_bundle,
+};
+pub use chains::Chains;
+pub use founding::{FoundingError, can_found, found, found_at, keys_changed_at, trusted_keys};
+pub use grants::{kill_switch, revoked_keys, role_grants};
+pub use office::{
+    AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,
+    KillSwitch, Purpose, RoleChange,
+};
+pub use rows::{AuthorityRows, TABLES};
+pub use store::{StoreError, UnreadableEntry, body, draft, last, named, note, note_after, with_actor};

@@ -1,0 +1,227 @@
+//! Asking the bundle of change control about a diff, and keeping what it said.
+
+use std::collections::BTreeMap;
+
+use cku_authority::{
+    Chains, Purpose, StoreError, activations, active_for, genesis, kill_switch, revoked_keys, role_grants,
+};
+use cku_base::{Digest, TenantPath, Timestamp, canonical};
+use cku_engine::{Bundle, Worker};
+use cku_gates::{
+    Activated, ChangedBundle, ChangedPart, Changes, Decision, DecisionInput, Freeze, InvariantCounts,
+    OpenDiff, PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, Undecidable, decide,
+};
+use cku_journal::Journal;
+use serde_json::Value;
+
+use super::{
+    event::Decided,
+    evidence::Evidence,
+    propose::is_learner,
+    state::{Command, Diff, Refusal, Status},
+    store,
+};
+
+/// The gate of change control that people approve.
+pub(super) const GATE: &str = "approval";
+
+/// The mode in which diffs are decided, unless the bundle has no such mode: the one that asks most.
+///
+/// An activation holds in all modes, so it takes what the strictest of them takes.
+pub const MODE_OF_APPROVAL: &str = "prod";
+
+/// The mode in which a change of this bundle is decided.
+pub(super) fn mode_of(bundle: &Bundle) -> String {
+    let modes = &bundle.manifest().modes;
+    let strictest = modes.iter().find(|mode| *mode == MODE_OF_APPROVAL).or_else(|| modes.last());
+    strictest.cloned().unwrap_or_default()
+}
+
+/// Why there is no decision about a diff.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Change control could not decide.
+    #[error(transparent)]
+    Undecidable(#[from] Undecidable),
+    /// The state of the diff does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What change control says of a diff as things stand.
+#[derive(Debug)]
+pub struct Judged {
+    /// What it says.
+    pub decision: Decision,
+    /// Over what.
+    pub input: DecisionInput,
+}
+
+/// Asks change control about a diff; nothing is written.
+///
+/// `worker` holds the active bundle of change control.
+pub fn judge(
+    journal: &Journal,
+    chains: &Chains,
+    worker: &mut Worker,
+    diff: &Diff,
+    now: Timestamp,
+) -> Result<Judged, GateError> {
+    let evidence = store::evidence_of(journal, diff)?.ok_or(Refusal::NotChecked)?;
+    let bundle = store::new_bundle(journal, diff)?;
+    let input = build(journal, chains, diff, (&evidence, &bundle), now)?;
+    let decision = decide(worker, &input, false)?;
+    Ok(Judged { decision, input })
+}
+
+/// Asks change control about a diff; the answer is durable before this returns.
+pub fn gate(
+    journal: &Journal,
+    chains: &Chains,
+    worker: &mut Worker,
+    diff: Diff,
+    by: &cku_gates::Submitter,
+    now: Timestamp,
+) -> Result<(Diff, Judged), GateError> {
+    let judged = judge(journal, chains, worker, &diff, now)?;
+    let (decided, bytes) = decided(&diff, &judged)?;
+    let events = diff.decide(by, &Command::Decide(decided), now)?;
+    let diff = store::add(journal, diff, by, &events, vec![bytes])?;
+    Ok((diff, judged))
+}
+
+/// What is recorded of a decision, and the input it was made over.
+pub(super) fn decided(diff: &Diff, judged: &Judged) -> Result<(Decided, Vec<u8>), GateError> {
+    let checked = diff.checked.as_ref().ok_or(Refusal::NotChecked)?;
+    let bytes = canonical::to_vec(&judged.input).map_err(StoreError::from)?;
+    let decided = Decided {
+        verdict: judged.decision.verdict,
+        bundle_revision: judged.decision.bundle_revision,
+        evidence: checked.evidence,
+        input: Digest::of(&bytes),
+        decision: serde_json::to_value(&judged.decision).map_err(StoreError::from)?,
+    };
+    Ok((decided, bytes))
+}
+
+fn build(
+    journal: &Journal,
+    chains: &Chains,
+    diff: &Diff,
+    (evidence, bundle): (&Evidence, &Bundle),
+    now: Timestamp,
+) -> Result<DecisionInput, GateError> {
+    let root = TenantPath::root();
+    let revoked = revoked_keys(journal)?;
+    let counts = |key: &Option<String>| key.as_ref().is_none_or(|key| !revoked.contains(key));
+    let mut principal = diff.proposed.author.clone();
+    if let Some(token) = &mut principal.token {
+        token.valid &= counts(&token.key);
+    }
+    let evidence_digest = diff.checked.as_ref().map(|c| c.evidence).ok_or(Refusal::NotChecked)?;
+    let state = State {
+        kill_switch: kill_switch(journal, &root)?.is_some(),
+        role_grants: role_grants(journal, &root)?,
+        // No entry sets a freeze yet, so none holds.
+        freeze: Some(Freeze { active: false, reason: String::new() }),
+        chain: Some(chains.of(journal, &root, now)?),
+        error_budget: None,
+        reliability: Reliability::default(),
+        first_time_skills: None,
+        exploration: None,
+        changes: Some(changes(journal, diff)?),
+    };
+    Ok(DecisionInput {
+        run_id: diff.id.to_string(),
+        tenant: root,
+        mode: mode_of(bundle),
+        time: now,
+        submitted_at: diff.proposed.proposed_at,
+        principal,
+        submission: RunSubmission {
+            intent: diff.proposed.title.clone(),
+            labels: BTreeMap::new(),
+            plan: None,
+            change: None,
+            evidence: Vec::new(),
+        },
+        policy_diff: Some(seen(diff, evidence, evidence_digest, bundle)),
+        evidence_by: BTreeMap::new(),
+        approvals: diff.approvals.iter().filter(|approval| counts(&approval.key)).cloned().collect(),
+        votes: Vec::new(),
+        state,
+    })
+}
+
+/// The diff as policies see it; a change of all modes has the direction of the whole.
+fn seen(diff: &Diff, evidence: &Evidence, digest: Digest, bundle: &Bundle) -> PolicyDiff {
+    let held = evidence.invariants.iter().filter(|result| result.is_held()).count() as u64;
+    let part = |part: &crate::prove::Part| ChangedPart {
+        what: part.what.to_string(),
+        direction: part.direction.name().to_owned(),
+    };
+    PolicyDiff {
+        id: diff.id,
+        bundle: ChangedBundle {
+            name: diff.proposed.bundle.clone(),
+            protected: diff.proposed.purpose == Purpose::ChangeControl || bundle.manifest().protected,
+        },
+        base: diff.proposed.base,
+        revision: diff.proposed.revision,
+        evidence: digest,
+        learned: is_learner(&diff.proposed.author),
+        loads: true,
+        tests: evidence.tests,
+        direction: evidence.comparison.whole.name().to_owned(),
+        parts: evidence.comparison.parts.iter().map(part).collect(),
+        invariants: InvariantCounts { held, violated: evidence.violated(), unproved: evidence.unproved() },
+        replay: evidence.replay.as_ref().map(|replay| ReplayCounts {
+            decisions: replay.replayed,
+            flips: replay.flips,
+            not_replayable: replay.not_replayable.iter().map(|not| not.count).sum(),
+        }),
+        thresholds: evidence.thresholds.clone(),
+        learner_settings: evidence.learner_settings,
+        expires_at: diff.proposed.expires_at,
+    }
+}
+
+/// What is so in change control: whether the base is active, what else is open, what became active.
+fn changes(journal: &Journal, diff: &Diff) -> Result<Changes, StoreError> {
+    let purpose = diff.proposed.purpose;
+    let active = active_for(journal, purpose)?;
+    let thresholds = |diff: &Diff| -> Result<Vec<String>, StoreError> {
+        let evidence = store::evidence_of(journal, diff)?;
+        let changed = evidence.into_iter().flat_map(|evidence| evidence.thresholds);
+        let mut names: Vec<String> = changed.map(|t| format!("{}.{}", t.gate, t.name)).collect();
+        names.dedup();
+        Ok(names)
+    };
+    let mut open = Vec::new();
+    for (id, row) in store::list(journal)?.into_iter().filter(|(_, row)| row.purpose == purpose) {
+        let ended = row.ended_at.is_some() || id == diff.id;
+        let other = if ended { None } else { Some(store::load(journal, &id)?) };
+        if let Some(other) = other.filter(|other| other.status().is_open()) {
+            let learned = is_learner(&other.proposed.author);
+            open.push(OpenDiff { id, learned, thresholds: thresholds(&other)? });
+        }
+    }
+    let mut activated = Vec::new();
+    for (activation, _, time) in activations(journal)? {
+        let Some(id) = activation.diff.filter(|_| activation.purpose == purpose && !activation.rollback)
+        else {
+            continue;
+        };
+        let other = store::load(journal, &id)?;
+        let learned = is_learner(&other.proposed.author);
+        activated.push(Activated { time, learned, thresholds: thresholds(&other)? });
+    }
+    let floor = genesis(journal)?.map(|genesis| serde_json::to_value(genesis.floor)).transpose()?;
+    let floor: Option<Value> = floor;
+    let base_active = active.is_some_and(|active| active.revision == diff.proposed.base)
+        && diff.status() != Status::Proposed;
+    Ok(Changes { base_active, open, activated, floor })
+}

@@ -1,0 +1,165 @@
+//! Proposing a change of a bundle.
+
+use std::collections::BTreeMap;
+
+use cku_authority::{AccessError, Control, Purpose, StoreError, active_for, allowed, genesis};
+use cku_base::{Digest, TenantPath, Timestamp, canonical};
+use cku_engine::{Bundle, Worker, access::Resource};
+use cku_gates::{Authentication, Submitter};
+use cku_journal::Journal;
+use serde_json::Value;
+
+use super::{
+    event::{Event, Proposed},
+    state::Diff,
+    store,
+};
+
+/// A change that somebody wants.
+#[derive(Debug, Clone)]
+pub struct Proposal<'p> {
+    /// One sentence that says why.
+    pub title: String,
+    /// What the bundle decides over.
+    pub purpose: Purpose,
+    /// The bundle as it would be.
+    pub bundle: &'p Bundle,
+    /// The revision that whoever proposes was looking at; the active one without it.
+    pub base: Option<Digest>,
+    /// Who.
+    pub by: Submitter,
+    /// When.
+    pub time: Timestamp,
+    /// Until when it can be approved.
+    pub expires_at: Timestamp,
+    /// Where the files come from.
+    pub origin: String,
+}
+
+/// Why nothing was proposed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Files say what is active.
+    #[error(
+        "the journal's control is `files`: what its directory holds is active; `cku init --control managed` makes a journal in which changes are proposed"
+    )]
+    Files,
+    /// Nothing decides over changes.
+    #[error("the journal has no active bundle for {0}; `cku init --control managed` sets one")]
+    NoBundle(&'static str),
+    /// It takes a token.
+    #[error("this takes a token: who proposes a change cannot approve it")]
+    TakesToken,
+    /// Nothing changes.
+    #[error("nothing changes: {0} is the active revision already; tests are no part of it")]
+    Nothing(Digest),
+    /// It applies to something else.
+    #[error(
+        "the diff applies to {base}, and {active} is active; take the change onto the active revision and propose it again"
+    )]
+    OtherBase {
+        /// What it applies to.
+        base: Digest,
+        /// What is active.
+        active: Digest,
+    },
+    /// It is another bundle.
+    #[error(
+        "the bundle's name is `{given}`, and the active one is `{active}`; a diff does not rename a bundle"
+    )]
+    OtherName {
+        /// The name of the one that was given.
+        given: String,
+        /// The name of the active one.
+        active: String,
+    },
+    /// It says nothing.
+    #[error("the title is empty; say in one sentence why the change is wanted")]
+    NoTitle,
+    /// The learner may not touch what decides over it.
+    #[error("the learner proposes no change of the bundle that decides over changes")]
+    Learner,
+    /// It may not be proposed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+}
+
+impl From<StoreError> for ProposeError {
+    fn from(error: StoreError) -> Self {
+        Self::Access(error.into())
+    }
+}
+
+/// The name under which the learner acts.
+const LEARNER: &str = "learner";
+
+/// Whether this is the learner's service account, in whatever tenant.
+pub(super) fn is_learner(by: &Submitter) -> bool {
+    let id = by.principal.id.to_string();
+    by.principal.kind == cku_base::PrincipalKind::ServiceAccount
+        && (id == LEARNER || id.starts_with(&format!("{LEARNER}@")))
+}
+
+/// Puts a diff into the journal; nothing is found out about it yet.
+///
+/// `worker` asks the active bundle of change control whether this may be proposed.
+pub fn propose(
+    journal: &Journal,
+    worker: &mut Worker,
+    proposal: &Proposal<'_>,
+) -> Result<Diff, ProposeError> {
+    let Proposal { title, purpose, bundle, base, by, time, expires_at, origin } = proposal;
+    let control = genesis(journal)?.map(|genesis| genesis.control);
+    if control != Some(Control::Managed) {
+        return Err(ProposeError::Files);
+    }
+    if by.authentication != Authentication::Token {
+        return Err(ProposeError::TakesToken);
+    }
+    if title.trim().is_empty() {
+        return Err(ProposeError::NoTitle);
+    }
+    let active = active_for(journal, *purpose)?.ok_or(ProposeError::NoBundle(purpose.as_str()))?;
+    if *purpose == Purpose::ChangeControl && is_learner(by) {
+        return Err(ProposeError::Learner);
+    }
+    if bundle.manifest().name != active.name {
+        let given = bundle.manifest().name.clone();
+        return Err(ProposeError::OtherName { given, active: active.name });
+    }
+    let base = base.unwrap_or(active.revision);
+    if base != active.revision {
+        return Err(ProposeError::OtherBase { base, active: active.revision });
+    }
+    if bundle.revision() == active.revision {
+        return Err(ProposeError::Nothing(active.revision));
+    }
+    let root = TenantPath::root();
+    let authors = std::collections::BTreeSet::from([by.principal.to_string()]);
+    let resource = Resource::policy_diff(&root, &authors);
+    let mode = super::gate::mode_of(bundle);
+    allowed(journal, worker, by, ("policy:propose", &resource), (&mode, None))?;
+    let bytes = files_of(bundle).map_err(StoreError::from)?;
+    let proposed = Proposed {
+        title: title.trim().to_owned(),
+        purpose: *purpose,
+        bundle: active.name,
+        base,
+        revision: bundle.revision(),
+        files: Digest::of(&bytes),
+        author: by.clone(),
+        proposed_at: *time,
+        expires_at: *expires_at,
+        origin: origin.clone(),
+    };
+    let id = Digest::of_canonical(&proposed).map_err(StoreError::from)?;
+    let diff = Diff::new(id, proposed.clone(), 0);
+    Ok(store::add(journal, diff, by, &[Event::Proposed(Box::new(proposed))], vec![bytes])?)
+}
+
+/// The files of a bundle, with its tests, as one document.
+fn files_of(bundle: &Bundle) -> Result<Vec<u8>, canonical::CanonicalError> {
+    let files = bundle.sources().files().iter();
+    let files: BTreeMap<&str, Value> = files.map(|f| (f.path.as_str(), Value::from(&*f.text))).collect();
+    canonical::to_vec(&files)
+}

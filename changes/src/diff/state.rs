@@ -1,0 +1,260 @@
+//! Where a policy diff stands, and what may be done to it: pure.
+
+use cku_base::{Digest, PrincipalKind, Timestamp};
+use cku_gates::{Approval, ApprovalDecision, Submitter, Verdict};
+
+use super::event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
+
+/// A policy diff, as its entries make it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diff {
+    /// Its digest, which is its name.
+    pub id: Digest,
+    /// What was proposed.
+    pub proposed: Proposed,
+    /// What was found out last.
+    pub checked: Option<Checked>,
+    /// What people said, in the order of time; also of what was found out earlier.
+    pub approvals: Vec<Approval>,
+    /// What change control said last about what was found out last.
+    pub decided: Option<Decided>,
+    /// How it ended.
+    pub ended: Option<Ended>,
+    /// The place of its last entry.
+    pub seq: u64,
+}
+
+/// Where a diff stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing was found out yet.
+    Proposed,
+    /// It waits for people.
+    Checked,
+    /// Change control let it pass.
+    Approved,
+    /// It came to this end.
+    Ended(Ending),
+}
+
+impl Status {
+    /// As people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Checked => "checked",
+            Self::Approved => "approved",
+            Self::Ended(ending) => ending.as_str(),
+        }
+    }
+
+    /// Whether it can still become active.
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Ended(_))
+    }
+}
+
+/// Something that is done to a diff.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Say what was found out.
+    Check(Checked),
+    /// Approve or refuse.
+    Consent {
+        /// Yes or no.
+        decision: ApprovalDecision,
+        /// Why.
+        reason: String,
+        /// What it is bound to.
+        subject: Digest,
+        /// The revision of change control it is bound to.
+        bundle: Digest,
+        /// Until when it holds.
+        expires_at: Timestamp,
+    },
+    /// Say what change control decided.
+    Decide(Decided),
+    /// Take it away.
+    Withdraw {
+        /// Why.
+        reason: String,
+    },
+    /// End it because its time is over.
+    Expire,
+    /// End it because its base is no longer active.
+    GoStale,
+    /// Make its revision the active one.
+    Activate,
+    /// Take it back.
+    RollBack {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It ended.
+    #[error("the diff is {}; nothing is done to it any more", .0.as_str())]
+    Ended(Ending),
+    /// Nothing was found out yet.
+    #[error("nothing was found out about the diff yet; `cku diff check` does it")]
+    NotChecked,
+    /// Its time is over.
+    #[error("the diff could be approved until {0}; propose it again")]
+    Expired(Timestamp),
+    /// Its time is not over.
+    #[error("the diff can be approved until {0}")]
+    NotExpired(Timestamp),
+    /// The consent would hold until a time that has passed.
+    #[error("it would hold until {0}, which is not in the future")]
+    Past(Timestamp),
+    /// Its author wants to approve it.
+    #[error("`{0}` proposed the diff, and nobody approves their own work")]
+    OwnWork(String),
+    /// A machine or an agent wants to approve it.
+    #[error("`{0}` is not a person, and only people approve")]
+    NotAPerson(String),
+    /// The same person said something about the same evidence.
+    #[error("`{who}` has {said} the diff already, at {at}; nobody decides twice over the same evidence")]
+    Twice {
+        /// Who.
+        who: String,
+        /// What they said.
+        said: &'static str,
+        /// When.
+        at: Timestamp,
+    },
+    /// Change control decided over something else.
+    #[error("change control decided over other evidence; `cku diff check` was run meanwhile")]
+    OtherEvidence,
+    /// Change control did not let it pass.
+    #[error("change control has not let the diff pass; `cku diff show` says what is missing")]
+    NotApproved,
+    /// It is not active.
+    #[error("the diff is {0}; only an active one is rolled back")]
+    NotActive(&'static str),
+}
+
+impl Diff {
+    /// A diff that was just proposed.
+    pub fn new(id: Digest, proposed: Proposed, seq: u64) -> Self {
+        Self { id, proposed, checked: None, approvals: Vec::new(), decided: None, ended: None, seq }
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> Status {
+        match (&self.ended, &self.checked, &self.decided) {
+            (Some(ended), _, _) => Status::Ended(ended.ending),
+            (None, None, _) => Status::Proposed,
+            (None, Some(_), Some(Decided { verdict: Verdict::Pass, .. })) => Status::Approved,
+            (None, Some(_), _) => Status::Checked,
+        }
+    }
+
+    /// What a command comes to, at this time; nothing changes by it.
+    pub fn decide(&self, by: &Submitter, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let ended = |ending, reason: &str| vec![Event::Ended(Ended { ending, reason: reason.to_owned() })];
+        if let Command::RollBack { reason } = command {
+            return match self.status() {
+                Status::Ended(Ending::Activated) => Ok(ended(Ending::RolledBack, reason)),
+                status => Err(Refusal::NotActive(status.as_str())),
+            };
+        }
+        if let Status::Ended(ending) = self.status() {
+            return Err(Refusal::Ended(ending));
+        }
+        let expires_at = self.proposed.expires_at;
+        let in_time = || if now < expires_at { Ok(()) } else { Err(Refusal::Expired(expires_at)) };
+        match command {
+            Command::Check(checked) => {
+                in_time()?;
+                Ok(vec![Event::Checked(checked.clone())])
+            }
+            Command::Consent { .. } => {
+                in_time()?;
+                self.consent(by, command, now).map(|approval| vec![Event::Consented(Consented { approval })])
+            }
+            Command::Decide(decided) => {
+                let checked = self.checked.as_ref().ok_or(Refusal::NotChecked)?;
+                if decided.evidence != checked.evidence {
+                    return Err(Refusal::OtherEvidence);
+                }
+                Ok(vec![Event::Decided(decided.clone())])
+            }
+            Command::Withdraw { reason } => Ok(ended(Ending::Withdrawn, reason)),
+            Command::Expire => match now < expires_at {
+                true => Err(Refusal::NotExpired(expires_at)),
+                false => Ok(ended(Ending::Expired, "")),
+            },
+            Command::GoStale => Ok(ended(Ending::Stale, "its base is no longer active")),
+            Command::Activate => {
+                in_time()?;
+                match self.status() {
+                    Status::Approved => Ok(ended(Ending::Activated, "")),
+                    _ => Err(Refusal::NotApproved),
+                }
+            }
+            Command::RollBack { .. } => Err(Refusal::NotActive(self.status().as_str())),
+        }
+    }
+
+    fn consent(&self, by: &Submitter, command: &Command, now: Timestamp) -> Result<Approval, Refusal> {
+        let Command::Consent { decision, reason, subject, bundle, expires_at } = command else {
+            return Err(Refusal::NotChecked);
+        };
+        if self.checked.is_none() {
+            return Err(Refusal::NotChecked);
+        }
+        let who = &by.principal;
+        if *who == self.proposed.author.principal {
+            return Err(Refusal::OwnWork(who.to_string()));
+        }
+        if who.kind != PrincipalKind::User {
+            return Err(Refusal::NotAPerson(who.to_string()));
+        }
+        if *expires_at <= now {
+            return Err(Refusal::Past(*expires_at));
+        }
+        let before = self.approvals.iter().find(|a| a.approver == *who && a.subject_digest == *subject);
+        if let Some(before) = before {
+            let said = match before.decision {
+                ApprovalDecision::Approve => "approved",
+                ApprovalDecision::Refuse => "refused",
+            };
+            return Err(Refusal::Twice { who: who.to_string(), said, at: before.time });
+        }
+        Ok(Approval {
+            approver: who.clone(),
+            gate: super::gate::GATE.to_owned(),
+            decision: *decision,
+            subject_digest: *subject,
+            bundle_revision: *bundle,
+            reason: reason.clone(),
+            time: now,
+            expires_at: *expires_at,
+            key: by.token.as_ref().and_then(|token| token.key.clone()),
+        })
+    }
+
+    /// The diff after an event.
+    pub fn apply(mut self, event: &Event, seq: u64) -> Self {
+        self.seq = seq;
+        match event {
+            Event::Proposed(_) => {}
+            Event::Checked(checked) => {
+                self.checked = Some(checked.clone());
+                self.decided = None;
+            }
+            Event::Consented(Consented { approval }) => {
+                // What was decided before did not know of it.
+                self.decided = None;
+                self.approvals.push(approval.clone());
+            }
+            Event::Decided(decided) => self.decided = Some(decided.clone()),
+            Event::Ended(ended) => self.ended = Some(ended.clone()),
+        }
+        self
+    }
+}
