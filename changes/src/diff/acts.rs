@@ -19,7 +19,7 @@ use super::{
     event::{Ending, Event},
     gate::{self, GateError, Judged},
     propose::is_learner,
-    state::{Command, Diff, Refusal},
+    state::{Command, Diff, Refusal, Status},
     store,
 };
 
@@ -230,8 +230,11 @@ pub fn activate(
         let after = last(journal, &root, ACTIVATIONS)?;
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:activate", &diff)?;
+        if let Status::Ended(ending) = diff.status() {
+            return Err(Refusal::Ended(ending).into());
+        }
         let active = active_for(journal, diff.proposed.purpose)?.map(|active| active.revision);
-        if diff.status().is_open() && active != Some(diff.proposed.base) {
+        if active != Some(diff.proposed.base) {
             let events = diff.decide(by, &Command::GoStale, now)?;
             let (base, active) = (diff.proposed.base, active.map_or_else(String::new, |a| a.to_string()));
             store::add(journal, diff, by, &events, Vec::new())?;

@@ -9,6 +9,7 @@
 )]
 
 mod bundle;
+mod diffs;
 mod environment;
 mod fail_closed;
 mod first_run;

@@ -24,13 +24,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let journal = args.journal.open_to_read()?;
     let kept = source::kept(&journal)?;
-    let last = kept.len().saturating_sub(1);
+    let is_active = |at: usize, purpose| {
+        // The last of each purpose is the one that is active.
+        kept.iter().rposition(|(other, _)| other.purpose == purpose) == Some(at)
+    };
     if args.format == Format::Json {
         let list: Vec<_> = kept
             .iter()
             .enumerate()
             .map(|(at, (a, time))| {
-                json!({"revision": a.revision, "name": a.name, "activated_at": time, "active": at == last})
+                json!({"revision": a.revision, "name": a.name, "activated_at": time, "active": is_active(at, a.purpose)})
             })
             .collect();
         output::json(&list)?;
@@ -43,7 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     }
     let (good, dim) = (style::GOOD, style::DIM);
     for (at, (activated, time)) in kept.iter().enumerate() {
-        let active = if at == last { format!("  {good}active{good:#}") } else { String::new() };
+        let active =
+            if is_active(at, activated.purpose) { format!("  {good}active{good:#}") } else { String::new() };
         let name = foreign(&activated.name);
         output::result(format_args!("{}  {name}  {dim}{time}{dim:#}{active}\n", activated.revision))?;
     }

@@ -69,6 +69,7 @@ impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let review = self.review;
         self.opening(f)?;
+        self.verdict(f)?;
         self.changes(f)?;
         if let Some(evidence) = &review.evidence {
             self.directions(f, evidence)?;
@@ -141,6 +142,17 @@ impl Page<'_> {
         format!("{style}{}{style:#}", direction.name())
     }
 
+    /// What keeps the diff from passing.
+    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(decision) = &self.review.decision else { return Ok(()) };
+        let missing = missing(decision);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.heading(f, "What change control says")?;
+        missing.iter().try_for_each(|line| self.item(f, line))
+    }
+
     fn changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes = &self.review.changes;
         self.heading(f, "What changes")?;
@@ -163,14 +175,19 @@ impl Page<'_> {
         let modes: Vec<String> = modes.map(|(mode, d)| format!("{mode} {}", d.name())).collect();
         let by = evidence.solver.as_deref().unwrap_or("nobody: there was no solver");
         self.item(f, &format!("{} (proofs by {by})", modes.join(", ")))?;
-        let parts = &evidence.comparison.parts;
-        for part in parts {
+        // What lets more through comes first: it is what a reviewer looks for.
+        let mut parts: Vec<&Part> = evidence.comparison.parts.iter().collect();
+        parts.sort_by_key(|part| !part.direction.counts_as_loosening());
+        for part in parts.iter().take(SHOWN) {
             self.item(f, &format!("{}: {}", part.what, part.direction.name()))?;
             for line in reasons(part) {
                 self.item(f, &format!("  {line}"))?;
             }
         }
-        Ok(())
+        match parts.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => self.item(f, &format!("and {more} more parts; `--format json` has them all")),
+        }
     }
 
     fn bounds(&self, f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
@@ -249,11 +266,6 @@ impl Page<'_> {
                 &format!("{} {verb} at {}{counts}: {reason}", said.approval.approver, said.approval.time),
             )?;
         }
-        if let Some(decision) = &review.decision {
-            for line in missing(decision) {
-                self.item(f, &line)?;
-            }
-        }
         let may: Vec<String> = review.may_approve.iter().map(ToString::to_string).collect();
         match (may.is_empty(), review.decision.is_some()) {
             (false, _) => self.item(f, &format!("may approve: {}", may.join(", "))),
@@ -291,19 +303,35 @@ impl Page<'_> {
     }
 }
 
-/// What shows the direction of a part.
+/// What shows the direction of a part: of its counterexamples one, and how many there are.
 fn reasons(part: &Part) -> Vec<String> {
-    let mut lines = Vec::new();
+    let (mut lines, mut refuted, mut proved) = (Vec::new(), 0, Vec::new());
     for check in &part.checks {
-        lines.push(match &check.proof {
-            Proof::Proved { .. } => format!("proved: {}", check.statement),
-            Proof::Structural => check.statement.clone(),
-            Proof::Refuted { counterexample } => counterexample.sentence.clone(),
-            Proof::Unproved { why } => format!("not proved: {}: {why}", check.statement),
-        });
+        match &check.proof {
+            Proof::Proved { .. } => proved.push(format!("proved: {}", check.statement)),
+            Proof::Structural => lines.push(check.statement.clone()),
+            Proof::Unproved { why } => lines.push(format!("not proved: {}: {why}", check.statement)),
+            Proof::Refuted { counterexample } => {
+                refuted += 1;
+                if refuted == 1 {
+                    lines.push(counterexample.sentence.clone());
+                }
+            }
+        }
+    }
+    if refuted > 1 {
+        lines.push(format!("and {} more requests like that", refuted - 1));
+    }
+    match proved.len() {
+        0 => {}
+        1 | 2 => lines.append(&mut proved),
+        many => lines.push(format!("proved: {many} statements")),
     }
     lines
 }
+
+/// How many parts are shown.
+const SHOWN: usize = 8;
 
 /// What keeps the diff from passing.
 fn missing(decision: &Decision) -> Vec<String> {

@@ -1,0 +1,234 @@
+//! Changes of policies: from a proposal to an active revision, and back.
+
+use crate::environment::{Ran, repository};
+use crate::installation::{Installation, stable};
+
+/// A journal whose control is managed: dana administers, rhea reviews, sam is of security, otto operates.
+fn managed() -> Installation {
+    let installation = Installation::local();
+    let init = [
+        "init",
+        "--issuer",
+        "https://id.acme.example",
+        "--admin",
+        "dana@acme.example",
+        "--control",
+        "managed",
+    ];
+    let init = installation.cku(&init);
+    assert_eq!(init.code, 0, "{}", init.shown());
+    let dana = installation.token("dana@acme.example", "/", "user");
+    for (role, who) in [("reviewer", "rhea"), ("security", "sam"), ("operator", "otto")] {
+        let who = format!("{who}@acme.example");
+        let granted = installation.cku(&["role", "grant", role, &who, "--tenant", "/", "--token", &dana]);
+        assert_eq!(granted.code, 0, "{}", granted.shown());
+    }
+    copy(&installation, "policies/baseline", "new");
+    installation
+}
+
+fn copy(installation: &Installation, from: &str, to: &str) {
+    let from = repository().join(from);
+    let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(installation.path(to)).status();
+    assert!(copied.unwrap().success());
+}
+
+fn edit(installation: &Installation, file: &str, from: &str, to: &str) {
+    let path = installation.path(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} holds no `{from}`");
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// Coverage of 85 % in staging, with its test.
+fn tighten(installation: &Installation) {
+    edit(installation, "new/gates/quality.gate", "percent = 80%", "percent = 85%");
+    let (from, to) = ("7999: PAUSE, 8000: PASS, 8001: PASS", "8499: PAUSE, 8500: PASS, 8501: PASS");
+    edit(installation, "new/tests/quality_test.yaml", from, to);
+}
+
+fn token(installation: &Installation, who: &str) -> String {
+    installation.token(&format!("{who}@acme.example"), "/", "user")
+}
+
+fn propose(installation: &Installation, title: &str, more: &[&str]) -> Ran {
+    let otto = token(installation, "otto");
+    let args = ["diff", "propose", "--dir", "new", "--title", title, "--token", &otto];
+    installation.cku(&[&args[..], more].concat())
+}
+
+fn latest(installation: &Installation) -> String {
+    let list = installation.cku(&["diff", "list", "--format", "json"]).json();
+    list.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+fn act(installation: &Installation, verb: &str, id: &str, who: &str) -> Ran {
+    let who = token(installation, who);
+    let mut args = vec!["diff", verb, id, "--token", &who];
+    if verb != "activate" {
+        args.extend(["--reason", "it is as it should be"]);
+    }
+    installation.cku(&args)
+}
+
+fn active(installation: &Installation) -> String {
+    let list = installation.cku(&["bundle", "list", "--format", "json"]).json();
+    let is = |b: &&serde_json::Value| b["name"] == "baseline" && b["active"] == true;
+    list.as_array().unwrap().iter().find(is).unwrap()["revision"].as_str().unwrap().to_owned()
+}
+
+/// What is shown, without what differs each time: the short names of diffs, and the solver's version.
+fn shown(ran: &Ran, installation: &Installation) -> String {
+    let text = stable(ran, installation);
+    let is_name = |word: &str| word.len() == 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut shown = String::new();
+    for word in text.split_inclusive([' ', '\n', '`', ':', ')']) {
+        let end = word.trim_end_matches([' ', '\n', '`', ':', ')']);
+        shown.push_str(if is_name(end) { "DIFF" } else { end });
+        shown.push_str(&word[end.len()..]);
+    }
+    shown
+}
+
+#[test]
+fn a_tightening_goes_from_a_proposal_to_the_active_revision_and_back() {
+    let installation = managed();
+    let before = active(&installation);
+    tighten(&installation);
+    let title = "Coverage was too low in staging";
+    let proposed = propose(&installation, title, &[]);
+    assert_eq!(proposed.code, 4, "{}", proposed.shown());
+    insta::assert_snapshot!("tightening", shown(&proposed, &installation));
+    let id = latest(&installation);
+    assert_eq!(act(&installation, "activate", &id, "dana").code, 4, "nobody approved it");
+    assert_eq!(act(&installation, "approve", &id, "otto").code, 1, "it is their own");
+    assert_eq!(act(&installation, "approve", &id, "rhea").code, 0);
+    assert_eq!(act(&installation, "approve", &id, "rhea").code, 2, "nobody decides twice");
+    assert_eq!(act(&installation, "activate", &id, "dana").code, 4, "one is not enough");
+    assert_eq!(active(&installation), before);
+    let approved = act(&installation, "approve", &id, "sam");
+    assert_eq!(approved.code, 0, "{}", approved.shown());
+    assert_eq!(act(&installation, "activate", &id, "rhea").code, 1, "a reviewer does not activate");
+    let activated = act(&installation, "activate", &id, "dana");
+    assert_eq!(activated.code, 0, "{}", activated.shown());
+    let after = active(&installation);
+    assert_ne!(after, before);
+    assert_eq!(act(&installation, "activate", &id, "dana").code, 2, "it is active");
+    let again = propose(&installation, title, &[]);
+    assert!(again.stderr.contains("nothing changes"), "{}", again.shown());
+    assert_eq!(act(&installation, "rollback", &id, "sam").code, 1, "security does not roll back");
+    let rolled_back = act(&installation, "rollback", &id, "dana");
+    assert_eq!(rolled_back.code, 0, "{}", rolled_back.shown());
+    assert_eq!(active(&installation), before);
+    assert_eq!(act(&installation, "rollback", &id, "dana").code, 2, "it was taken back");
+    let page = installation.cku(&["diff", "show", &id, "--format", "markdown"]);
+    insta::assert_snapshot!("markdown", shown(&page, &installation));
+    assert!(installation.is_intact());
+}
+
+#[test]
+fn without_the_tenant_check_nobody_can_let_it_pass() {
+    let installation = managed();
+    std::fs::remove_file(installation.path("new/access/tenants.cedar")).unwrap();
+    for table in ["access_roles_test.yaml", "access_separation_test.yaml", "security_test.yaml"] {
+        std::fs::remove_file(installation.path("new/tests").join(table)).unwrap();
+    }
+    let proposed = propose(&installation, "Everybody everywhere", &[]);
+    assert_eq!(proposed.code, 1, "{}", proposed.shown());
+    insta::assert_snapshot!("tenant_check", shown(&proposed, &installation));
+    let id = latest(&installation);
+    for who in ["rhea", "sam", "dana"] {
+        assert_eq!(act(&installation, "approve", &id, who).code, 1);
+    }
+    let refused = act(&installation, "activate", &id, "dana");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("invariants do not hold"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_cannot_be_proposed_is_told() {
+    let installation = managed();
+    let mut told = String::new();
+    let mut say = |what: &str, ran: Ran| {
+        assert_ne!(ran.code, 0, "{what}");
+        told.push_str(&format!("{what}\n{}", shown(&ran, &installation)));
+    };
+    say("nothing that changes", propose(&installation, "nothing", &[]));
+    tighten(&installation);
+    say("no title", propose(&installation, "  ", &[]));
+    say("no span of time", propose(&installation, "t", &["--expires", "soon"]));
+    say("no range of commits", propose(&installation, "t", &["--from-git", "main"]));
+    say("an option for a commit", propose(&installation, "t", &["--from-git", "--exec=x..y"]));
+    say("change control that is the baseline", propose(&installation, "t", &["--change-control"]));
+    let rhea = token(&installation, "rhea");
+    let nobody = token(&installation, "eve");
+    let of = |dir: &str, token: &str| {
+        installation.cku(&["diff", "propose", "--dir", dir, "--title", "t", "--token", token])
+    };
+    say("nobody's role", of("new", &nobody));
+    say("a folder that is none", of("none", &rhea));
+    edit(&installation, "new/bundle.yaml", "name: baseline", "name: other");
+    say("another name", of("new", &rhea));
+    edit(&installation, "new/bundle.yaml", "name: other", "name: baseline");
+    std::fs::write(installation.path("new/gates/quality.gate"), b"\x00\xff binary").unwrap();
+    say("a binary", of("new", &rhea));
+    say("a diff that is none", installation.cku(&["diff", "show", "0123"]));
+    say("an empty name", installation.cku(&["diff", "show", ""]));
+    say("a verb that is none", installation.cku(&["diff", "aprove", "0123"]));
+    insta::assert_snapshot!("cannot_be_proposed", told);
+    assert_eq!(installation.cku(&["diff", "list"]).stdout, "no policy diffs\n");
+}
+
+#[test]
+fn a_change_of_change_control_takes_two_admins() {
+    let installation = managed();
+    copy(&installation, "policies/change-control", "control");
+    edit(&installation, "control/gates/evidence.gate", "// Is what", "// Now: is what");
+    let otto = token(&installation, "otto");
+    let propose =
+        ["diff", "propose", "--dir", "control", "--change-control", "--title", "A comment", "--token"];
+    let proposed = installation.cku(&[&propose[..], &[&otto]].concat());
+    assert_eq!(proposed.code, 4, "{}", proposed.shown());
+    let id = latest(&installation);
+    for who in ["rhea", "sam", "dana"] {
+        act(&installation, "approve", &id, who);
+    }
+    let one = act(&installation, "activate", &id, "dana");
+    assert_eq!(one.code, 4, "dana is the only admin: {}", one.shown());
+    let dana = token(&installation, "dana");
+    let grant = ["role", "grant", "admin", "ada@acme.example", "--tenant", "/", "--token", &dana];
+    assert_eq!(installation.cku(&grant).code, 0);
+    assert_eq!(act(&installation, "approve", &id, "ada").code, 0);
+    let activated = act(&installation, "activate", &id, "dana");
+    assert_eq!(activated.code, 0, "{}", activated.shown());
+}
+
+#[test]
+fn a_range_of_commits_is_proposed_on_its_base() {
+    let installation = managed();
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(installation.path("new")).args(["-c", "user.name=a", "-c", "user.email=a@a"]);
+        assert!(git.args(args).output().unwrap().status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "one"]);
+    tighten(&installation);
+    git(&["commit", "-qam", "two"]);
+    edit(&installation, "new/gates/quality.gate", "percent = 85%", "percent = 90%");
+    git(&["commit", "-qam", "three"]);
+    let range = |range: &str| propose(&installation, "t", &["--from-git", range, "--no-solver"]);
+    let other_base = range("HEAD~1..HEAD");
+    assert_eq!(other_base.code, 2);
+    assert!(other_base.stderr.contains("the diff applies to"), "{}", other_base.stderr);
+    let good = range("HEAD~2..HEAD~1");
+    assert!(good.stdout.contains("80.00 % -> 85.00 %"), "{}", good.shown());
+    assert!(good.stdout.contains("REJECT at invariants"), "nothing was proved: {}", good.shown());
+    let none = range("HEAD~9..HEAD");
+    assert_eq!(none.code, 2);
+    let refused = act(&installation, "refuse", &latest(&installation), "rhea");
+    assert_eq!(refused.code, 0, "{}", refused.shown());
+    let withdrawn = act(&installation, "withdraw", &latest(&installation), "otto");
+    assert_eq!(withdrawn.code, 2, "it was refused: {}", withdrawn.shown());
+}
