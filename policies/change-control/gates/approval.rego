@@ -18,16 +18,11 @@ admin_approvals := count(people([approval | some approval in given; "admin" in a
 refusals := count(refusers)
 
 # What the genesis demands of a change of a protected bundle; `min_admins` holds beside it.
-floor_admins := admins if {
-	admins := input.state.changes.floor.change_control_admins
-} else := 0 if {
-	is_object(input.state.changes)
-	floor := object.get(input.state.changes, "floor", null)
-	floor == null
-} else := 0 if {
-	is_object(input.state.changes.floor)
-	not "change_control_admins" in object.keys(input.state.changes.floor)
-}
+floor_admins := object.get(floor, "change_control_admins", 0) if {
+	is_object(floor)
+} else := 0 if floor == null
+
+floor := object.get(input.state.changes, "floor", null)
 
 # Cedar forbids the author's and the machine's (see `access/separation.cedar`); the count does not
 # rely on it.
