@@ -1,9 +1,14 @@
 //! Where a policy diff stands, and what may be done to it: pure.
 
+use std::time::Duration;
+
 use cku_base::{Digest, PrincipalKind, Timestamp};
 use cku_gates::{Approval, ApprovalDecision, Submitter, Verdict};
 
 use super::event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
+
+/// How long an approval holds at most.
+const LONGEST: Duration = Duration::from_secs(72 * 3_600);
 
 /// A policy diff, as its entries make it.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +115,9 @@ pub enum Refusal {
     /// The consent would hold until a time that has passed.
     #[error("it would hold until {0}, which is not in the future")]
     Past(Timestamp),
+    /// The consent would hold for too long.
+    #[error("it would hold until {0}; an approval holds for 72 hours at most")]
+    TooLong(Timestamp),
     /// Its author wants to approve it.
     #[error("`{0}` proposed the diff, and nobody approves their own work")]
     OwnWork(String),
@@ -216,6 +224,9 @@ impl Diff {
         }
         if *expires_at <= now {
             return Err(Refusal::Past(*expires_at));
+        }
+        if now.after(LONGEST).is_some_and(|latest| *expires_at > latest) {
+            return Err(Refusal::TooLong(*expires_at));
         }
         let before = self.approvals.iter().find(|a| a.approver == *who && a.subject_digest == *subject);
         if let Some(before) = before {

@@ -51,11 +51,6 @@ impl Loading {
                 return None;
             }
         };
-        let unused = [("mask", !manifest.mask.is_empty()), ("protected", manifest.protected)];
-        for (member, _) in unused.into_iter().filter(|(_, used)| *used) {
-            let warning = Diagnostic::warning("B011", format!("`{member}` has no effect yet"));
-            problems.push(warning.at(Place::whole_file(MANIFEST_FILE)));
-        }
         let data = data::read(sources.of_kind(FileKind::Data), &manifest.limits, problems);
         let compiled = compile(sources, &manifest, problems);
         let access = access(sources, &manifest, problems);
