@@ -92,7 +92,11 @@ impl Page<'_> {
     }
 
     fn item(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-        if self.markdown { writeln!(f, "- {}", escaped(text)) } else { writeln!(f, "  {}", foreign(text)) }
+        let below = text.len() - text.trim_start().len();
+        match self.markdown {
+            true => writeln!(f, "{:below$}- {}", "", escaped(text.trim_start())),
+            false => writeln!(f, "  {}", foreign(text)),
+        }
     }
 
     fn opening(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,7 +267,7 @@ impl Page<'_> {
             let reason = &said.approval.reason;
             self.item(
                 f,
-                &format!("{} {verb} at {}{counts}: {reason}", said.approval.approver, said.approval.time),
+                &format!("{} {verb} at {}{counts}, {reason}", said.approval.approver, said.approval.time),
             )?;
         }
         let may: Vec<String> = review.may_approve.iter().map(ToString::to_string).collect();
