@@ -55,7 +55,7 @@ pub fn load(journal: &Journal, tenant: &TenantPath, id: &str) -> Result<Run, Sto
         Some(Event::Submitted(submitted)) => Some(submitted.clone()),
         _ => None,
     });
-    let submitted = first.ok_or_else(|| no_such(&id.to_owned()))?;
+    let submitted = first.ok_or_else(|| no_such(id))?;
     let submission = submission(journal, tenant, submitted.submission)?;
     let run = Run::new(id.to_owned(), tenant.clone(), submitted, submission);
     Ok(events.iter().fold(run, |run, (event, seq, time)| match event {
