@@ -350,7 +350,11 @@ fn write(
     drafts.push(draft((&root, Kind::BundleActivated, ACTIVATIONS), by, activated)?);
     let nothing_else = Guard { tenant: root.clone(), subject: ACTIVATIONS.to_owned(), after };
     let blobs = blobs.into_iter().map(|bytes| (root.clone(), bytes)).collect();
-    let command = Write { drafts, key: None, guards: vec![guard, nothing_else], blobs };
+    let guards = vec![guard, nothing_else];
+    // The race of the tests must be lost without them, or it shows nothing.
+    #[cfg(feature = "unguarded")]
+    let guards = guards.into_iter().take(0).collect();
+    let command = Write { drafts, key: None, guards, blobs };
     let entries = journal.append(command).map_err(StoreError::from)?.entries;
     let activation = entries.last().map_or(0, |entry| entry.header.seq);
     let applied = events.iter().zip(&entries);

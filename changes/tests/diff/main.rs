@@ -1,0 +1,14 @@
+//! Policy diffs, over real journals.
+
+#[cfg(test)]
+mod checker;
+#[cfg(test)]
+mod course;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod race;
+#[cfg(test)]
+mod state;
