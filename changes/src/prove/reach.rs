@@ -20,7 +20,10 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
     for file in files {
         let text = |text: Option<&&str>| text.map(|text| bare(text, "#"));
         if text(before.modules.get(file)) != text(after.modules.get(file)) {
-            parts.push(unproved(What::Rego { file: file.to_owned() }, "the Rego that facts come from"));
+            parts.push(unproved(
+                What::Rego { file: file.to_owned() },
+                "Rego that decisions or healing come from",
+            ));
         }
     }
     let mut changed = Vec::new();
@@ -32,7 +35,7 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
     };
     for path in changed.iter().filter(|path| reached(path)) {
         let path = std::iter::once("data").chain(path.iter().map(String::as_str)).collect::<Vec<_>>();
-        parts.push(unproved(What::Data { path: path.join(".") }, "data that decisions read"));
+        parts.push(unproved(What::Data { path: path.join(".") }, "data that decisions or healing read"));
     }
     if bearing(old.manifest()) != bearing(new.manifest()) {
         parts.push(unproved(What::Manifest, "roles, targets, limits, roots, masks or protection"));

@@ -85,7 +85,8 @@ pub(super) struct Task {
 }
 
 impl Task {
-    fn digest(&self, solver: &str) -> Option<Digest> {
+    /// The statement is part of it, since the sentence of a counterexample speaks in its words.
+    fn digest(&self, statement: &str, solver: &str) -> Option<Digest> {
         let (kind, left, right) = match &self.question {
             Question::Implies { narrow, wide } => {
                 ("implies", fingerprint(narrow.policies()), fingerprint(wide.policies()))
@@ -94,7 +95,8 @@ impl Task {
         };
         let requests =
             format!("{} {} {}", self.requests.principal(), self.requests.action(), self.requests.resource());
-        Digest::of_canonical(&("prove 1", solver, kind, left, right, &*self.schema_text, requests)).ok()
+        Digest::of_canonical(&("prove 2", solver, statement, kind, left, right, &*self.schema_text, requests))
+            .ok()
     }
 }
 
@@ -125,7 +127,8 @@ pub(super) fn settle(solver: Option<&mut Solver>, queries: Vec<Query<'_>>) -> Ve
         };
         return queries.into_iter().map(unproved).collect();
     };
-    let digests: Vec<Option<Digest>> = queries.iter().map(|q| q.task.digest(&solver.version)).collect();
+    let digests: Vec<Option<Digest>> =
+        queries.iter().map(|q| q.task.digest(&q.statement, &solver.version)).collect();
     let known: Vec<Option<Definite>> =
         digests.iter().map(|d| d.as_ref().and_then(|d| solver.cache.find(d)).cloned()).collect();
     let open: Vec<&Task> =

@@ -1,6 +1,7 @@
 //! One edit, one direction.
 
-use cku_changes::prove::{Comparison, Direction};
+use cku_changes::prove::{Comparison, Direction, compare};
+use cku_engine::{Bundle, Sources};
 use proptest::prelude::*;
 
 use crate::edited::{change, change_without_solver, lines, sentences, solver, whole};
@@ -105,6 +106,60 @@ fn data_that_a_decision_reads_is_unproved() {
 fn data_that_no_decision_reads_is_neutral() {
     let change = change_without_solver(&[("data/remarks/data.yaml", "", "nobody_reads_this: 1\n")]);
     assert_eq!(change.whole, Direction::Neutral, "{:?}", lines(&change));
+}
+
+#[test]
+fn the_policy_of_healing_is_asked_so_its_change_is_unproved() {
+    let edit = ("healing/healing.rego", "input.budget.retries_left > 0", "input.budget.retries_left > 1");
+    assert_eq!(lines(&change_without_solver(&[edit])), ["Rego healing/healing.rego: unproved"]);
+}
+
+#[test]
+fn data_that_only_healing_reads_is_unproved() {
+    let of = |tries: &str| {
+        let rego = "package cku.healing\n\nstrategy := {\"strategy\": \"retry\", \"max_attempts\": data.tries.most}\n";
+        tiny(&[MODE, ("healing.rego", rego), ("data/tries.yaml", tries)])
+    };
+    let change = compare(&of("most: 1\n"), &of("most: 2\n"), None);
+    assert_eq!(lines(&change), ["data.tries.most: unproved"]);
+}
+
+#[test]
+fn the_settings_of_the_error_budget_are_read_without_rego_so_their_change_is_unproved() {
+    let of = |settings: &str| tiny(&[MODE, ("data/cku/settings/error_budget.yaml", settings)]);
+    let change = compare(&of("minimum_runs: 10\n"), &of("minimum_runs: 1000\n"), None);
+    assert_eq!(lines(&change), ["data.cku.settings.error_budget.minimum_runs: unproved"]);
+}
+
+const MODE: (&str, &str) = ("mode.gate", "mode dev { g }\n");
+
+/// A bundle of one gate, with more files.
+fn tiny(more: &[(&str, &str)]) -> Bundle {
+    let files = [
+        ("bundle.yaml", "name: tiny\nmodes: [dev]\n"),
+        ("f.rego", "package f\n\nlines := 3\n"),
+        (
+            "g.gate",
+            "gate g \"Small?\" {\n  facts from data.f { lines: count }\n  \
+             pause big: when lines > 3 because \"{lines} lines\"\n}\n",
+        ),
+    ];
+    let files: Vec<_> =
+        files.iter().chain(more).map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    Bundle::from_sources(Sources::from_files(files)).unwrap_or_else(|e| panic!("{:#?}", e.diagnostics))
+}
+
+#[test]
+fn a_sequence_from_rego_is_compared_by_its_value() {
+    let step = "[{\"gate\": \"g\", \"enforcement\": \"ENFORCEMENT\", \"barrier\": false}]";
+    let of = |rego: &str, enforcement| {
+        let rego = rego.replace("STEPS", &step.replace("ENFORCEMENT", enforcement));
+        tiny(&[("sequence.rego", &rego)])
+    };
+    let old = of("package cku\n\nsequence := {\"dev\": STEPS}\n", "enforce");
+    let otherwise = "package cku\n\nsequence[mode] := STEPS if some mode in [\"dev\"]\n";
+    assert_eq!(compare(&old, &of(otherwise, "enforce"), None).whole, Direction::Neutral);
+    assert_eq!(lines(&compare(&old, &of(otherwise, "advise"), None)), ["sequence of dev: loosen"]);
 }
 
 #[test]

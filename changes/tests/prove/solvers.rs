@@ -3,9 +3,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use cku_changes::prove::{Cache, Direction, Proof, Solver, SolverOptions};
+use cku_changes::prove::{Cache, Check, Direction, Proof, Solver, SolverOptions, compare};
 
-use crate::edited::{change, solver};
+use crate::edited::{baseline, change, edited, sentences, solver};
 
 const EDIT: (&str, &str, &str) = ("gates/quality.gate", "prod = 85%", "prod = 90%");
 
@@ -75,4 +75,38 @@ fn what_was_proved_is_not_asked_again() {
     assert_eq!(first.whole, second.whole);
     let checks = second.parts.iter().flat_map(|part| &part.checks);
     assert!(checks.map(|c| &c.proof).all(|p| !matches!(p, Proof::Proved { ms, .. } if *ms > 0)));
+}
+
+#[test]
+fn kept_answers_that_were_damaged_are_proved_again() {
+    let Some(mut solver) = solver() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let edit = ("gates/operations.gate", "max_risk: ratio = 0.70", "max_risk: ratio = 0.75");
+    let first = change(&[edit], &mut solver);
+    solver.cache().save(folder.path()).unwrap();
+    let again = |cache: Cache| {
+        let mut solver = Solver::new(SolverOptions::default(), cache).unwrap();
+        change(&[edit], &mut solver)
+    };
+    let kept = again(Cache::load(folder.path()));
+    let fresh = |check: &Check| matches!(&check.proof, Proof::Proved { ms, .. } if *ms > 0);
+    assert!(!kept.parts.iter().flat_map(|part| &part.checks).any(fresh), "{kept:#?}");
+    assert_eq!(sentences(&kept), sentences(&first));
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        entry["answer"] = "proved".into();
+        std::fs::write(&path, entry.to_string()).unwrap();
+    }
+    assert_eq!(again(Cache::load(folder.path())).whole, Direction::Loosen);
+}
+
+#[test]
+fn a_kept_counterexample_is_not_told_in_the_words_of_the_other_direction() {
+    let Some(mut solver) = solver() else { return };
+    let edit = ("gates/operations.gate", "max_risk: ratio = 0.70", "max_risk: ratio = 0.75");
+    let there = change(&[edit], &mut solver);
+    let back = compare(&edited(&[edit]), &baseline(), Some(&mut solver));
+    assert!(sentences(&there)[0].ends_with("now passes `operations`"), "{there:#?}");
+    assert!(sentences(&back)[0].ends_with("no longer passes `operations`"), "{back:#?}");
 }

@@ -30,6 +30,12 @@ use loading::Loading;
 /// Parsers recurse; the limit on nesting bounds most of it, the stack has room for the rest.
 const LOADING_STACK: usize = 256 << 20;
 
+/// What cku asks of a bundle beside facts and verdicts: the healing of runs asks for the strategy, and
+/// their input is built with the error budget.
+///
+/// Sequences are left out: they cannot depend on the input, so that their values say all.
+const ENTRIES: [&str; 2] = ["data.cku.healing.strategy", "data.cku.settings.error_budget"];
+
 /// A bundle of policies that passed all checks; immutable, shared between workers.
 #[derive(Debug)]
 pub struct Bundle {
@@ -152,15 +158,15 @@ impl Bundle {
         self.targets.find(text)
     }
 
-    /// The Rego and data that facts and `decide by rego` can reach; sequences are values, see
-    /// [`Bundle::sequence`].
+    /// The Rego and data that facts, `decide by rego`, healing and the error budget can reach; sequences
+    /// are values, see [`Bundle::sequence`].
     pub fn reach(&self) -> Reach<'_> {
         let facts = self.facts.values().map(|facts| facts.path.as_str());
         let deciders = self.compiled.gates.iter().filter_map(|gate| match &gate.body {
             GateBody::Rego { path, .. } => Some(path.as_str()),
             GateBody::Rules(_) => None,
         });
-        let from = facts.chain(deciders).filter_map(parse_dotted).collect();
+        let from = facts.chain(deciders).chain(ENTRIES).filter_map(parse_dotted).collect();
         let (files, paths) = self.rego.graph().reach(from);
         let modules = self.modules().filter(|m| files.contains(m.path)).map(|m| (m.path, m.text)).collect();
         Reach { modules, paths }
