@@ -7,5 +7,6 @@
 
 pub mod archive;
 pub mod diff;
+#[cfg_attr(not(feature = "prover"), allow(dead_code, unused_imports, reason = "only the prover uses it"))]
 pub mod prove;
 pub mod replay;

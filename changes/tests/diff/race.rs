@@ -23,6 +23,7 @@ impl Dice {
     }
 }
 
+#[cfg(not(feature = "unguarded"))]
 /// Does something to some diff, whether it is allowed or not.
 pub(crate) fn something(actor: Actor<'_>, dice: &mut Dice, owner: &str) {
     let people = ["rhea", "sam", "dana", "ada", "otto"];

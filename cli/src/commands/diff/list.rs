@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     exit::Exit,
-    journal::JournalArg,
+    journal::{self, JournalArg},
     output::{self, Format},
     render::{foreign, problems, style},
 };
@@ -39,12 +39,14 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     let mut text = String::new();
     let dim = style::DIM;
     for (id, row) in &all {
+        let over = row.ended_at.is_none() && row.expires_at <= journal::now();
+        let status = if over { "expired" } else { row.status.as_str() };
         let direction = row.direction.as_deref().unwrap_or("");
         let _ = writeln!(
             text,
             "{}  {:11}  {:12}  {}  {dim}{}, {}{dim:#}",
             super::short(id),
-            row.status,
+            status,
             direction,
             foreign(&row.title),
             foreign(&row.author),
