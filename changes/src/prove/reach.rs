@@ -20,10 +20,8 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
     for file in files {
         let text = |text: Option<&&str>| text.map(|text| bare(text, "#"));
         if text(before.modules.get(file)) != text(after.modules.get(file)) {
-            parts.push(unproved(
-                What::Rego { file: file.to_owned() },
-                "Rego that decisions or healing come from",
-            ));
+            parts
+                .push(unproved(What::Rego { file: file.to_owned() }, "the Rego behind decisions or healing"));
         }
     }
     let mut changed = Vec::new();
@@ -35,7 +33,7 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
     };
     for path in changed.iter().filter(|path| reached(path)) {
         let path = std::iter::once("data").chain(path.iter().map(String::as_str)).collect::<Vec<_>>();
-        parts.push(unproved(What::Data { path: path.join(".") }, "data that decisions or healing read"));
+        parts.push(unproved(What::Data { path: path.join(".") }, "data behind decisions or healing"));
     }
     if bearing(old.manifest()) != bearing(new.manifest()) {
         parts.push(unproved(What::Manifest, "roles, targets, limits, roots, masks or protection"));

@@ -16,6 +16,7 @@ mod first_run;
 mod installation;
 mod language;
 mod people;
+mod prove;
 mod replay;
 mod runs;
 mod stolen;

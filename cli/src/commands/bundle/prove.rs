@@ -1,22 +1,26 @@
 //! `cku bundle prove`: in which direction one bundle differs from another.
 
+mod shown;
+
 use std::{
-    fmt::Write,
+    collections::BTreeSet,
+    env,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use cku_changes::prove::{
-    self, Cache, Comparison, Direction, Proof, Solver, SolverOptions,
-    invariants::{self, InvariantOutcome, InvariantResult, Invariants},
+    self, Cache, Comparison, Solver, SolverOptions,
+    invariants::{self, InvariantResult, Invariants},
 };
+use cku_engine::Bundle;
+use cku_lang::Enforcement;
 use serde::Serialize;
 
 use crate::{
     exit::Exit,
     load,
     output::{self, Format},
-    render::style,
 };
 
 /// What a file of invariants may hold at most.
@@ -46,6 +50,25 @@ pub(crate) struct Args {
     /// Cedar permits with `@bound("upper")` or `@bound("lower")` that the new bundle must keep.
     #[arg(long, value_name = "FILE")]
     invariants: Option<PathBuf>,
+    /// Where answers of the solver are kept; without it, `proofs` in cku's folder below $XDG_CACHE_HOME or
+    /// ~/.cache.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache: Option<PathBuf>,
+    /// Ask the solver everything anew, and keep nothing.
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl Args {
+    /// The folder of the cache; none where none is wanted or there is no place for it.
+    fn cache(&self) -> Option<PathBuf> {
+        if self.no_cache || self.cache.is_some() {
+            return self.cache.clone();
+        }
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let below = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        below.map(|below| below.join("cku/proofs"))
+    }
 }
 
 #[derive(Serialize)]
@@ -60,21 +83,37 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     let bounds = args.invariants.as_deref().map(read).transpose()?;
     let old = load::bundle(&args.old, args.format)?;
     let new = load::bundle(&args.new, args.format)?;
-    let mut solver = solver(args);
+    let cache = args.cache();
+    let mut solver = solver(args, cache.as_deref());
     let comparison = prove::compare(&old, &new, solver.as_mut());
-    let mut kept = Vec::new();
+    let enforced = enforced(&old);
+    let enforced: Vec<&str> = enforced.iter().copied().collect();
+    let mut kept = invariants::structure(&new, &enforced, &[]);
     if let Some(bounds) = bounds {
-        kept = invariants::check(&new, &bounds, solver.as_mut());
+        kept.extend(invariants::check(&new, &bounds, solver.as_mut()));
         kept.extend(invariants::never_errs(&new, solver.as_mut()));
-        kept.extend(invariants::structure(&new, &ENFORCED, &ENFORCED));
+        let present: Vec<&str> = ENFORCED.into_iter().filter(|gate| !enforced.contains(gate)).collect();
+        kept.extend(invariants::structure(&new, &present, &ENFORCED));
+    }
+    if let Some((solver, dir)) = solver.as_ref().zip(cache)
+        && let Err(why) = solver.cache().save(&dir)
+    {
+        output::note(format_args!("proofs are not kept in `{}`: {why}\n", dir.display()));
     }
     let safe = !comparison.whole.counts_as_loosening() && kept.iter().all(InvariantResult::is_held);
     let found = Found { comparison, invariants: kept };
     match args.format {
         Format::Json => output::json(&found)?,
-        Format::Pretty => output::result(pretty(&found))?,
+        Format::Pretty => output::result(shown::pretty(&found))?,
     }
     Ok(if safe { Exit::Pass } else { Exit::Reject })
+}
+
+/// The gates that some mode of a bundle enforces.
+fn enforced(bundle: &Bundle) -> BTreeSet<&str> {
+    let sequences = bundle.manifest().modes.iter().filter_map(|mode| bundle.sequence(mode)?.as_ref().ok());
+    let enforced = sequences.flatten().filter(|step| step.enforcement == Enforcement::Enforce);
+    enforced.map(|step| step.gate.as_str()).collect()
 }
 
 fn read(path: &Path) -> Result<Invariants, Exit> {
@@ -91,53 +130,16 @@ fn read(path: &Path) -> Result<Invariants, Exit> {
 }
 
 /// The solver, if one is wanted and there; that there is none is told.
-fn solver(args: &Args) -> Option<Solver> {
+fn solver(args: &Args, cache: Option<&Path>) -> Option<Solver> {
     if args.no_solver {
         return None;
     }
     let options = SolverOptions { time_limit: Duration::from_secs(args.timeout), ..SolverOptions::default() };
-    match Solver::new(options, Cache::default()) {
+    match Solver::new(options, cache.map(Cache::load).unwrap_or_default()) {
         Ok(solver) => Some(solver),
         Err(why) => {
             output::note(format_args!("nothing is proved: {why}\n"));
             None
         }
     }
-}
-
-fn pretty(found: &Found) -> String {
-    let mut text = String::new();
-    let dim = style::DIM;
-    for part in &found.comparison.parts {
-        let _ = writeln!(text, "{}: {}", part.what, coloured(part.direction));
-        for check in &part.checks {
-            let _ = match &check.proof {
-                Proof::Proved { .. } => writeln!(text, "  {dim}proved: {}{dim:#}", check.statement),
-                Proof::Structural => writeln!(text, "  {}", check.statement),
-                Proof::Refuted { counterexample } => writeln!(text, "  {}", counterexample.sentence),
-                Proof::Unproved { why } => writeln!(text, "  not proved: {}: {why}", check.statement),
-            };
-        }
-    }
-    for result in &found.invariants {
-        let (good, error) = (style::GOOD, style::ERROR);
-        let _ = match &result.outcome {
-            InvariantOutcome::Held => writeln!(text, "{good}held{good:#}: {}", result.id),
-            InvariantOutcome::Violated { counterexample } => {
-                writeln!(text, "{error}violated{error:#}: {}: {}", result.id, counterexample.sentence)
-            }
-            InvariantOutcome::Unproved { why } => {
-                writeln!(text, "{error}not proved{error:#}: {}: {why}", result.id)
-            }
-        };
-    }
-    let modes = found.comparison.modes.iter().map(|(mode, d)| format!("{mode} {}", d.name()));
-    let modes: Vec<String> = modes.collect();
-    let _ = writeln!(text, "{} {dim}({}){dim:#}", coloured(found.comparison.whole), modes.join(", "));
-    text
-}
-
-fn coloured(direction: Direction) -> String {
-    let style = if direction.counts_as_loosening() { style::ERROR } else { style::GOOD };
-    format!("{style}{}{style:#}", direction.name())
 }
