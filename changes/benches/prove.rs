@@ -39,12 +39,7 @@ fn main() {
         }),
         ("the tenant check is removed", |f| drop(f.remove("access/tenants.cedar").unwrap())),
         ("the Rego of a fact changes", |f| {
-            edit(
-                f,
-                "gates/operations.rego",
-                "package cku.operations",
-                "package cku.operations\n\nunused_and_new := 1",
-            );
+            edit(f, "gates/operations.rego", "import rego.v1\n", "import rego.v1\n\nunused_and_new := 1\n");
         }),
         ("a gate only advises", |f| {
             edit(f, "pipeline.gate", "  quality       override by reviewer", "  quality       advise");
@@ -114,6 +109,9 @@ fn with_gates(mut files: Files, gates: usize) -> Files {
         files.insert(format!("gates/more{n}.gate"), gate);
         files.insert(format!("gates/more{n}.rego"), rego);
     }
+    let names: String = (0..gates).map(|n| format!("  more{n}\n")).collect();
+    let pipeline = files.get_mut("pipeline.gate").unwrap();
+    *pipeline = pipeline.replace("\n}", &format!("\n{names}}}"));
     files
 }
 

@@ -70,6 +70,9 @@ pub enum ActError {
         /// What is active.
         active: String,
     },
+    /// What decides over changes changed meanwhile.
+    #[error("what decides over changes was changed meanwhile; look at the diff again, and try again")]
+    OtherControl,
     /// Something else was activated since.
     #[error(
         "the diff is not the last that became active; what came after it is rolled back first, or changed by a diff"
@@ -121,19 +124,26 @@ fn needs_token(by: &Submitter) -> Result<(), ActError> {
     }
 }
 
-fn may(
+/// Asks the access policies of change control about a diff; a denial is an entry of its own.
+pub(super) fn may(
     journal: &Journal,
     worker: &mut Worker,
     by: &Submitter,
     action: &'static str,
     diff: &Diff,
-) -> Result<(), ActError> {
+) -> Result<(), AccessError> {
     let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
     let resource = Resource::policy_diff(&TenantPath::root(), &authors);
     let modes = &worker.bundle().manifest().modes;
     let strictest = modes.iter().find(|mode| *mode == gate::MODE_OF_APPROVAL).or_else(|| modes.last());
     let mode = strictest.cloned().unwrap_or_default();
-    Ok(allowed(journal, worker, by, (action, &resource), (&mode, None))?)
+    allowed(journal, worker, by, (action, &resource), (&mode, None))
+}
+
+/// Whether who decides is who decides now: what was asked of another revision counts for nothing.
+fn decides_now(journal: &Journal, worker: &Worker) -> Result<(), ActError> {
+    let active = active_for(journal, Purpose::ChangeControl)?.map(|active| active.revision);
+    if active == Some(worker.bundle().revision()) { Ok(()) } else { Err(ActError::OtherControl) }
 }
 
 /// Approves or refuses a diff, bound to its evidence and its base, and asks change control again.
@@ -150,6 +160,7 @@ pub fn consent(
 ) -> Result<(Diff, Judged), ActError> {
     needs_token(by)?;
     let diff = trying(|| {
+        decides_now(journal, worker)?;
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:approve", &diff)?;
         let judged = gate::judge(journal, chains, worker, &diff, now)?;
@@ -228,6 +239,7 @@ pub fn activate(
     trying(|| {
         // Where activations end is asked first, so that one that comes meanwhile is noticed.
         let after = last(journal, &root, ACTIVATIONS)?;
+        decides_now(journal, worker)?;
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:activate", &diff)?;
         if let Status::Ended(ending) = diff.status() {
@@ -307,6 +319,7 @@ pub fn roll_back(
     let root = TenantPath::root();
     trying(|| {
         let after = last(journal, &root, ACTIVATIONS)?;
+        decides_now(journal, worker)?;
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:rollback", &diff)?;
         let events = diff.decide(by, &Command::RollBack { reason: reason.to_owned() }, now)?;

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use cku_authority::{BundleError, Purpose, StoreError, load_bundle};
+use cku_authority::{AccessError, BundleError, Purpose, StoreError, load_bundle};
 use cku_base::{Digest, Timestamp, canonical};
-use cku_engine::{Bundle, UnitTestOutcome};
+use cku_engine::{Bundle, UnitTestOutcome, Worker};
 use cku_gates::{Submitter, TestCounts, ThresholdChange};
 use cku_journal::Journal;
 use cku_lang::Enforcement;
@@ -83,6 +83,9 @@ pub enum CheckError {
     /// The state of the diff does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The access policies do not allow it, or the journal could not be asked.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The base or the new revision could not be loaded.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -100,11 +103,16 @@ pub enum CheckError {
     Store(#[from] StoreError),
 }
 
-/// Finds out all that is to be known about a diff, and puts it into the journal.
+/// Finds out all that is to be known about a diff, and puts it into the journal; whoever may propose
+/// changes may ask for it.
+///
+/// Decisions are replayed up to where the journal ended at the first check, so that the same is found
+/// again and approvals stay, unless the options say up to where.
 ///
 /// `progress` hears how many of how many recorded decisions were replayed.
 pub fn check(
     journal: &Journal,
+    worker: &mut Worker,
     id: &Digest,
     by: &Submitter,
     mut solver: Option<&mut Solver>,
@@ -115,8 +123,11 @@ pub fn check(
     if let super::Status::Ended(ending) = diff.status() {
         return Err(Refusal::Ended(ending).into());
     }
+    super::acts::may(journal, worker, by, "policy:propose", &diff)?;
     let old = load_bundle(journal, diff.proposed.base)?;
     let new = store::new_bundle(journal, &diff)?;
+    let before = store::evidence_of(journal, &diff)?.and_then(|evidence| evidence.replay);
+    let heads = options.replay.heads.clone().or(before.map(|replay| replay.heads));
     let (tests, failures) = run_tests(&new)?;
     let comparison = without_times(prove::compare(&old, &new, solver.as_deref_mut()));
     let bounds = Invariants::read(BOUNDS).map_err(CheckError::Bounds)?;
@@ -126,7 +137,13 @@ pub fn check(
     let replay = match diff.proposed.purpose {
         Purpose::ChangeControl => None,
         Purpose::Gates => {
-            let found = replay::replay(journal, old.clone(), new.clone(), &options.replay, progress)?;
+            let found = replay::replay(
+                journal,
+                old.clone(),
+                new.clone(),
+                &replay::Options { heads, ..options.replay.clone() },
+                progress,
+            )?;
             Some(Replay { latency: None, ..found })
         }
     };

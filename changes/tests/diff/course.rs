@@ -74,20 +74,26 @@ fn who_comes_second_is_stale() {
 }
 
 #[test]
-fn the_same_evidence_again_keeps_approvals_and_other_evidence_voids_them() {
+fn what_is_found_again_keeps_approvals() {
     let place = Place::new();
     let actor = place.actor();
     let id = actor.propose(&owned("a"));
     actor.approve(&id, "rhea").unwrap();
-    // The replay reads the journal up to a head, and there is more of it now.
-    let checked = actor.check(&id).unwrap();
-    assert_eq!(checked.status(), Status::Checked, "it is decided anew");
-    assert!(
-        matches!(actor.activate(&id, "dana"), Err(ActError::NotPassed { .. })),
-        "what rhea saw is no more"
-    );
-    actor.approve(&id, "rhea").unwrap();
+    // There is more in the journal now, and what is replayed stays what it was.
+    let before = actor.active();
+    note(&place.journal, Kind::KillSwitchSet, "killswitch", json!({"on": false, "reason": "an entry"}));
+    assert_eq!(actor.check(&id).unwrap().status(), Status::Checked, "it is decided anew");
+    assert_eq!(actor.active(), before);
     actor.activate(&id, "dana").unwrap();
+}
+
+#[test]
+fn who_may_not_propose_may_not_check_anew() {
+    let place = Place::new();
+    let actor = place.actor();
+    let id = actor.propose(&owned("a"));
+    let by = person("eve");
+    assert!(matches!(actor.check_as(&by, &id), Err(diff::CheckError::Access(_))));
 }
 
 #[test]

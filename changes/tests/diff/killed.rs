@@ -1,8 +1,14 @@
 //! A process that acts and is killed at any moment leaves a journal in which nothing is half done.
 
-use std::{path::PathBuf, process::Command, thread::sleep, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::Duration,
+};
 
 use cku_authority::{Chains, Control};
+use cku_base::TenantPath;
 use cku_journal::Journal;
 
 use crate::{
@@ -30,6 +36,12 @@ fn act_until_killed() {
     }
 }
 
+/// How many entries there are.
+fn written(path: &Path) -> u64 {
+    let journal = Journal::read_only(path, options()).unwrap();
+    journal.head(&TenantPath::root()).unwrap().unwrap().seq
+}
+
 #[test]
 fn killed_at_any_moment_nothing_is_half_done() {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +55,12 @@ fn killed_at_any_moment_nothing_is_half_done() {
             .env(SEED, seed.to_string())
             .spawn()
             .unwrap();
-        sleep(Duration::from_millis(300 + u64::try_from(dice.below(700)).unwrap()));
+        // After so many entries of its, whenever that is.
+        let until = written(&path) + 1 + u64::try_from(dice.below(25)).unwrap();
+        while written(&path) < until {
+            assert!(child.try_wait().unwrap().is_none(), "it goes on until it is killed");
+            sleep(Duration::from_millis(1));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
     }

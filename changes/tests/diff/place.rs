@@ -187,9 +187,13 @@ impl Actor<'_> {
     }
 
     pub(crate) fn check(&self, id: &Digest) -> Result<Diff, diff::CheckError> {
+        self.check_as(&person("otto"), id)
+    }
+
+    pub(crate) fn check_as(&self, by: &Submitter, id: &Digest) -> Result<Diff, diff::CheckError> {
         let options = CheckOptions { replay: replay::Options { threads: 1, ..Default::default() } };
-        let by = person("otto");
-        let checked = diff::check(self.journal, id, &by, None, (&options, noon()), &|_, _| {});
+        let checked =
+            diff::check(self.journal, &mut self.worker(), id, by, None, (&options, noon()), &|_, _| {});
         checked.map(|(diff, _)| diff)
     }
 

@@ -26,7 +26,8 @@ use crate::{
 
 /// Find out anew all that is to be known about a diff: tests, directions, bounds, replay.
 ///
-/// What was approved before does not count any more when something else is found.
+/// What was approved before does not count any more when something else is found. Proofs are made anew:
+/// what people decide on rests on no folder that somebody can write to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -92,7 +93,8 @@ pub(super) fn found(
             let _ = write!(std::io::stderr(), "\rreplayed {done} of {of} decisions\x1b[K");
         }
     };
-    let checked = diff::check(journal, id, by, solver.as_mut(), (&options, journal::now()), &progress);
+    let checked =
+        diff::check(journal, worker, id, by, solver.as_mut(), (&options, journal::now()), &progress);
     if shows {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
@@ -105,6 +107,7 @@ pub(super) fn found(
 fn not_found_out(error: &CheckError) -> Exit {
     match error {
         CheckError::Store(error) => problems::of_store(error),
+        CheckError::Access(error) => problems::of_access(error),
         CheckError::Bundle(error) => problems::of_bundle(error),
         CheckError::Refused(refusal) => journal::refuse(&refusal.to_string()),
         CheckError::Tests(_) => {

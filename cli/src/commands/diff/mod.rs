@@ -110,7 +110,7 @@ fn not_done(error: &ActError) -> Exit {
             crate::output::problem(foreign(&error.to_string()));
             if *verdict == "PAUSE" { Exit::Pause } else { Exit::Reject }
         }
-        ActError::Floor { .. } | ActError::Bounds(_) | ActError::Stale { .. } => {
+        ActError::Floor { .. } | ActError::OtherControl | ActError::Bounds(_) | ActError::Stale { .. } => {
             crate::output::problem(foreign(&error.to_string()));
             Exit::Reject
         }
