@@ -53,6 +53,8 @@ fn changes(old: &[SequenceStep], new: &[SequenceStep]) -> Vec<(Direction, String
             _ => {}
         }
         match (&before.override_by, &after.override_by) {
+            // What only advises holds nothing up that somebody could let pass.
+            _ if after.enforcement == Enforcement::Advise => {}
             (None, Some(role)) => changes.push((Loosen, format!("{role} may override `{gate}`"))),
             (Some(role), None) => changes.push((Tighten, format!("{role} may not override `{gate}`"))),
             (Some(before), Some(after)) if before != after => {

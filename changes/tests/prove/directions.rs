@@ -72,6 +72,16 @@ fn a_gate_that_only_advises_loosens() {
 }
 
 #[test]
+fn what_only_advises_needs_no_override() {
+    let change = change_without_solver(&[(
+        "pipeline.gate",
+        "  quality       override by reviewer",
+        "  quality       advise",
+    )]);
+    assert!(lines(&change).iter().all(|line| line.ends_with(": loosen")), "{:?}", lines(&change));
+}
+
+#[test]
 fn rego_that_a_fact_comes_from_is_unproved_however_small_the_change() {
     let change =
         change_without_solver(&[("gates/quality.rego", "report.lines.total > 0", "report.lines.total > 1")]);
