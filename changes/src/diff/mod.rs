@@ -5,6 +5,7 @@
 //! makes the new revision the active one in one entry, and [`roll_back`] takes it back in one. The state
 //! of a diff, [`Diff`], is computed from the entries of its stream; [`Diff::decide`] is pure.
 
+mod activation;
 mod acts;
 mod event;
 mod evidence;
@@ -16,7 +17,8 @@ mod state;
 mod store;
 mod thresholds;
 
-pub use acts::{ActError, Activated, activate, consent, roll_back, withdraw};
+pub use activation::{Activated, activate, roll_back};
+pub use acts::{ActError, consent, withdraw};
 pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
 pub use evidence::{CheckError, CheckOptions, Evidence, check};
 pub use gate::{GateError, Judged, MODE_OF_APPROVAL, gate, judge};

@@ -77,6 +77,15 @@ fn active(installation: &Installation) -> String {
     list.as_array().unwrap().iter().find(is).unwrap()["revision"].as_str().unwrap().to_owned()
 }
 
+/// The revision that decides over a run that begins now.
+fn decided_by(installation: &Installation) -> String {
+    installation.plan("- {id: note, skill: file, with: {op: write, path: note.txt, text: noted}}\n");
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let ran = installation.run(&["--token", &ci, "--format", "json"]);
+    let revision = ran.json()["decision"]["bundle_revision"].as_str().map(str::to_owned);
+    revision.unwrap_or_else(|| panic!("{}", ran.shown()))
+}
+
 /// What is shown, without what differs each time: the short names of diffs, and the solver's version.
 fn shown(ran: &Ran, installation: &Installation) -> String {
     let text = stable(ran, installation);
@@ -114,12 +123,14 @@ fn a_tightening_goes_from_a_proposal_to_the_active_revision_and_back() {
     let after = active(&installation);
     assert_ne!(after, before);
     assert_eq!(act(&installation, "activate", &id, "dana").code, 2, "it is active");
+    assert_eq!(decided_by(&installation), after, "runs are decided by what is active");
     let again = propose(&installation, title, &[]);
     assert!(again.stderr.contains("nothing changes"), "{}", again.shown());
     assert_eq!(act(&installation, "rollback", &id, "sam").code, 1, "security does not roll back");
     let rolled_back = act(&installation, "rollback", &id, "dana");
     assert_eq!(rolled_back.code, 0, "{}", rolled_back.shown());
     assert_eq!(active(&installation), before);
+    assert_eq!(decided_by(&installation), before);
     assert_eq!(act(&installation, "rollback", &id, "dana").code, 2, "it was taken back");
     let page = installation.cku(&["diff", "show", &id, "--format", "markdown"]);
     insta::assert_snapshot!("markdown", shown(&page, &installation));
