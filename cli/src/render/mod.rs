@@ -18,15 +18,20 @@ const SHOWN: usize = 400;
 /// A text that somebody else wrote, as it can be shown: one line, not too long, and with everything
 /// escaped that could move the cursor, turn the direction of writing, or pose as other output.
 pub(crate) fn foreign(text: &str) -> Cow<'_, str> {
-    if text.len() <= SHOWN && !text.chars().any(misleads) {
+    match text.char_indices().nth(SHOWN) {
+        None => foreign_whole(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", foreign_whole(text.get(..end).unwrap_or_default()))),
+    }
+}
+
+/// The same, however long: where people decide on a text, nothing of it may be out of sight.
+pub(crate) fn foreign_whole(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(misleads) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::new();
-    for c in text.chars().take(SHOWN) {
+    for c in text.chars() {
         if misleads(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
     }
     Cow::Owned(shown)
 }

@@ -157,6 +157,18 @@ fn without_the_tenant_check_nobody_can_let_it_pass() {
 }
 
 #[test]
+fn nothing_of_a_change_is_out_of_sight() {
+    let installation = managed();
+    let hidden = format!("# {} the end of it \u{1b}[2K\n", "x".repeat(5_000));
+    let path = installation.path("new/gates/quality.rego");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{hidden}{text}")).unwrap();
+    let proposed = propose(&installation, "A\n# long line", &["--no-solver"]);
+    assert!(proposed.stdout.contains("the end of it \\u{1b}[2K"), "{}", proposed.shown());
+    assert!(proposed.stdout.starts_with("A\\n# long line"), "{}", proposed.shown());
+}
+
+#[test]
 fn what_cannot_be_proposed_is_told() {
     let installation = managed();
     let mut told = String::new();

@@ -15,7 +15,7 @@ use super::{not_judged, short};
 use crate::{
     exit::Exit,
     journal, output,
-    render::{foreign, problems, style},
+    render::{foreign_whole, problems, style},
 };
 
 /// How a diff is written.
@@ -95,7 +95,7 @@ impl Page<'_> {
         let below = text.len() - text.trim_start().len();
         match self.markdown {
             true => writeln!(f, "{:below$}- {}", "", escaped(text.trim_start())),
-            false => writeln!(f, "  {}", foreign(text)),
+            false => writeln!(f, "  {}", foreign_whole(text)),
         }
     }
 
@@ -107,7 +107,7 @@ impl Page<'_> {
             true => {
                 writeln!(f, "## {}\n\nPolicy diff `{id}`: **{}**", escaped(&review.title), self.stands())?
             }
-            false => writeln!(f, "{bold}{}{bold:#}\n{id}: {}", foreign(&review.title), self.stands())?,
+            false => writeln!(f, "{bold}{}{bold:#}\n{id}: {}", foreign_whole(&review.title), self.stands())?,
         }
         let by = format!(
             "{} ({}), proposed by {} at {} from {}; it can be approved until {}",
@@ -120,7 +120,9 @@ impl Page<'_> {
         );
         match self.markdown {
             true => writeln!(f, "\n{}", escaped(&by)),
-            false => writeln!(f, "{dim}{}\n{} -> {}{dim:#}", foreign(&by), review.base, review.revision),
+            false => {
+                writeln!(f, "{dim}{}\n{} -> {}{dim:#}", foreign_whole(&by), review.base, review.revision)
+            }
         }
     }
 
@@ -134,7 +136,7 @@ impl Page<'_> {
         let whole = review.evidence.as_ref().map(|evidence| evidence.comparison.whole);
         let direction = whole.map_or_else(String::new, |whole| format!(", {}", self.coloured(whole)));
         let verdict = review.decision.as_ref().map(|d| format!(", change control says {}", said(d.verdict)));
-        let ending = review.ending.as_ref().map(|why| format!(" ({})", foreign(why)));
+        let ending = review.ending.as_ref().map(|why| format!(" ({})", foreign_whole(why)));
         format!("{}{direction}{}{}", review.status, verdict.unwrap_or_default(), ending.unwrap_or_default())
     }
 
@@ -289,14 +291,14 @@ impl Page<'_> {
         for file in &self.review.changes.files {
             for line in file.diff.lines() {
                 match (self.markdown, line.as_bytes().first()) {
-                    (true, _) => writeln!(f, "{}", foreign(line).replace("```", "` ` `"))?,
+                    (true, _) => writeln!(f, "{}", foreign_whole(line).replace("```", "` ` `"))?,
                     (false, Some(b'+')) => {
-                        writeln!(f, "{}{}{:#}", style::GOOD, foreign(line), style::GOOD)?;
+                        writeln!(f, "{}{}{:#}", style::GOOD, foreign_whole(line), style::GOOD)?;
                     }
                     (false, Some(b'-')) => {
-                        writeln!(f, "{}{}{:#}", style::ERROR, foreign(line), style::ERROR)?;
+                        writeln!(f, "{}{}{:#}", style::ERROR, foreign_whole(line), style::ERROR)?;
                     }
-                    (false, _) => writeln!(f, "{}", foreign(line))?,
+                    (false, _) => writeln!(f, "{}", foreign_whole(line))?,
                 }
             }
         }
@@ -351,7 +353,7 @@ fn missing(decision: &Decision) -> Vec<String> {
 /// Text from outside in Markdown: what would be markup is text.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in foreign(text).chars() {
+    for character in foreign_whole(text).chars() {
         if matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!' | '@') {
             escaped.push('\\');
         }
