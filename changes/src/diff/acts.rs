@@ -1,5 +1,5 @@
-//! What people do to policy diffs before they are active: each act is asked of change control's access policies, and both what
-//! is done and what is denied is an entry.
+//! What people do to policy diffs before they are active: each act is asked of change control's access
+//! policies, and both what is done and what is denied is an entry.
 
 use std::collections::BTreeSet;
 
@@ -124,9 +124,7 @@ pub(super) fn may(
 ) -> Result<(), AccessError> {
     let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
     let resource = Resource::policy_diff(&TenantPath::root(), &authors);
-    let modes = &worker.bundle().manifest().modes;
-    let strictest = modes.iter().find(|mode| *mode == gate::MODE_OF_APPROVAL).or_else(|| modes.last());
-    let mode = strictest.cloned().unwrap_or_default();
+    let mode = gate::mode_of(worker.bundle());
     allowed(journal, worker, by, (action, &resource), (&mode, None))
 }
 

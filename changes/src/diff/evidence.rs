@@ -38,6 +38,8 @@ pub struct Evidence {
     pub base: Digest,
     /// The revision it comes to.
     pub revision: Digest,
+    /// Whether the bundle decides over changes, or says before or after that it is protected.
+    pub protected: bool,
     /// Tests of the new revision.
     pub tests: TestCounts,
     /// Some of the tests that failed, with what differed.
@@ -151,6 +153,10 @@ pub fn check(
         diff: diff.id,
         base: diff.proposed.base,
         revision: diff.proposed.revision,
+        // A diff that takes the protection away is one of a protected bundle.
+        protected: diff.proposed.purpose == Purpose::ChangeControl
+            || old.manifest().protected
+            || new.manifest().protected,
         tests,
         failures,
         comparison,

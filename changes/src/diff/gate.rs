@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cku_authority::{
-    Chains, Purpose, StoreError, activations, active_for, genesis, kill_switch, revoked_keys, role_grants,
+    Chains, StoreError, activations, active_for, genesis, kill_switch, revoked_keys, role_grants,
 };
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Worker};
@@ -12,28 +12,28 @@ use cku_gates::{
     OpenDiff, PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, Undecidable, decide,
 };
 use cku_journal::Journal;
-use serde_json::Value;
 
 use super::{
     event::Decided,
     evidence::Evidence,
     propose::is_learner,
-    state::{Command, Diff, Refusal, Status},
+    state::{Command, Diff, Refusal},
     store,
 };
 
 /// The gate of change control that people approve.
 pub(super) const GATE: &str = "approval";
 
-/// The mode in which diffs are decided, unless the bundle has no such mode: the one that asks most.
-///
-/// An activation holds in all modes, so it takes what the strictest of them takes.
-pub const MODE_OF_APPROVAL: &str = "prod";
+/// The mode in which diffs are decided, unless change control has no such mode: the one that asks most.
+const STRICTEST: &str = "prod";
 
-/// The mode in which a change of this bundle is decided.
-pub(super) fn mode_of(bundle: &Bundle) -> String {
-    let modes = &bundle.manifest().modes;
-    let strictest = modes.iter().find(|mode| *mode == MODE_OF_APPROVAL).or_else(|| modes.last());
+/// The mode in which this bundle of change control decides over diffs.
+///
+/// An activation holds in all modes, so it takes what the strictest of them takes. That is for change
+/// control to say: were it read from the bundle that is proposed, a diff could choose who must approve it.
+pub(super) fn mode_of(change_control: &Bundle) -> String {
+    let modes = &change_control.manifest().modes;
+    let strictest = modes.iter().find(|mode| *mode == STRICTEST).or_else(|| modes.last());
     strictest.cloned().unwrap_or_default()
 }
 
@@ -71,8 +71,8 @@ pub fn judge(
     now: Timestamp,
 ) -> Result<Judged, GateError> {
     let evidence = store::evidence_of(journal, diff)?.ok_or(Refusal::NotChecked)?;
-    let bundle = store::new_bundle(journal, diff)?;
-    let input = build(journal, chains, diff, (&evidence, &bundle), now)?;
+    let mode = mode_of(worker.bundle());
+    let input = build(journal, chains, diff, (&evidence, mode), now)?;
     let decision = decide(worker, &input, false)?;
     Ok(Judged { decision, input })
 }
@@ -111,7 +111,7 @@ fn build(
     journal: &Journal,
     chains: &Chains,
     diff: &Diff,
-    (evidence, bundle): (&Evidence, &Bundle),
+    (evidence, mode): (&Evidence, String),
     now: Timestamp,
 ) -> Result<DecisionInput, GateError> {
     let root = TenantPath::root();
@@ -137,7 +137,7 @@ fn build(
     Ok(DecisionInput {
         run_id: diff.id.to_string(),
         tenant: root,
-        mode: mode_of(bundle),
+        mode,
         time: now,
         submitted_at: diff.proposed.proposed_at,
         principal,
@@ -148,7 +148,7 @@ fn build(
             change: None,
             evidence: Vec::new(),
         },
-        policy_diff: Some(seen(diff, evidence, evidence_digest, bundle)),
+        policy_diff: Some(seen(diff, evidence, evidence_digest)),
         evidence_by: BTreeMap::new(),
         approvals: diff.approvals.iter().filter(|approval| counts(&approval.key)).cloned().collect(),
         votes: Vec::new(),
@@ -157,7 +157,7 @@ fn build(
 }
 
 /// The diff as policies see it; a change of all modes has the direction of the whole.
-fn seen(diff: &Diff, evidence: &Evidence, digest: Digest, bundle: &Bundle) -> PolicyDiff {
+fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
     let held = evidence.invariants.iter().filter(|result| result.is_held()).count() as u64;
     let part = |part: &crate::prove::Part| ChangedPart {
         what: part.what.to_string(),
@@ -165,10 +165,7 @@ fn seen(diff: &Diff, evidence: &Evidence, digest: Digest, bundle: &Bundle) -> Po
     };
     PolicyDiff {
         id: diff.id,
-        bundle: ChangedBundle {
-            name: diff.proposed.bundle.clone(),
-            protected: diff.proposed.purpose == Purpose::ChangeControl || bundle.manifest().protected,
-        },
+        bundle: ChangedBundle { name: diff.proposed.bundle.clone(), protected: evidence.protected },
         base: diff.proposed.base,
         revision: diff.proposed.revision,
         evidence: digest,
@@ -220,8 +217,6 @@ fn changes(journal: &Journal, diff: &Diff) -> Result<Changes, StoreError> {
         activated.push(Activated { time, learned, thresholds: thresholds(&other)? });
     }
     let floor = genesis(journal)?.map(|genesis| serde_json::to_value(genesis.floor)).transpose()?;
-    let floor: Option<Value> = floor;
-    let base_active = active.is_some_and(|active| active.revision == diff.proposed.base)
-        && diff.status() != Status::Proposed;
+    let base_active = active.is_some_and(|active| active.revision == diff.proposed.base);
     Ok(Changes { base_active, open, activated, floor })
 }

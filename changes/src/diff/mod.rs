@@ -21,7 +21,7 @@ pub use activation::{Activated, activate, roll_back};
 pub use acts::{ActError, consent, withdraw};
 pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
 pub use evidence::{CheckError, CheckOptions, Evidence, check};
-pub use gate::{GateError, Judged, MODE_OF_APPROVAL, gate, judge};
+pub use gate::{GateError, Judged, gate, judge};
 pub use propose::{Proposal, ProposeError, propose};
 pub use review::{Review, ReviewError, Said, review};
 pub use rows::{DiffRow, DiffRows};

@@ -137,7 +137,7 @@ pub fn propose(
     let root = TenantPath::root();
     let authors = std::collections::BTreeSet::from([by.principal.to_string()]);
     let resource = Resource::policy_diff(&root, &authors);
-    let mode = super::gate::mode_of(bundle);
+    let mode = super::gate::mode_of(worker.bundle());
     allowed(journal, worker, by, ("policy:propose", &resource), (&mode, None))?;
     let bytes = files_of(bundle).map_err(StoreError::from)?;
     let proposed = Proposed {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     Diff, Evidence, GateError,
-    gate::{MODE_OF_APPROVAL, judge},
+    gate::{judge, mode_of},
     store,
 };
 use crate::{archive, prove::Direction};
@@ -146,6 +146,7 @@ fn approvers(journal: &Journal, worker: &mut Worker, diff: &Diff) -> Result<BTre
     let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
     let resource = Resource::policy_diff(&root, &authors);
     let people: BTreeSet<&Principal> = grants.iter().map(|grant| &grant.principal).collect();
+    let mode = mode_of(worker.bundle());
     let mut may = BTreeSet::new();
     for principal in people {
         let question = Question {
@@ -153,7 +154,7 @@ fn approvers(journal: &Journal, worker: &mut Worker, diff: &Diff) -> Result<BTre
             grants: &grants,
             action: "policy:approve",
             resource: &resource,
-            mode: MODE_OF_APPROVAL,
+            mode: &mode,
             authentication: "token",
         };
         if worker.ask(&question).is_allowed() {

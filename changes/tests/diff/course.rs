@@ -168,13 +168,45 @@ fn an_approval_that_is_forged_or_copied_counts_for_nothing() {
     assert!(matches!(actor.activate(&four, "dana"), Err(ActError::NotPassed { verdict: "PAUSE", .. })));
 }
 
+#[test]
+fn a_diff_cannot_choose_the_mode_in_which_it_is_decided() {
+    let place = Place::new();
+    let without_prod = [
+        ("bundle.yaml", "modes: [dev, prod]", "modes: [dev]"),
+        ("minimal.gate", "mode prod {\n  may_run\n}\n", ""),
+    ];
+    let id = place.actor().propose(&bundle("examples/minimal", &without_prod, false));
+    assert_eq!(judged(&place, &id).decision.mode, "prod");
+}
+
+#[test]
+fn a_diff_cannot_take_its_own_protection_away() {
+    let place = Place::new();
+    let actor = place.actor();
+    let protected = [("bundle.yaml", "name: minimal\n", "name: minimal\nprotected: true\n")];
+    let id = actor.propose(&bundle("examples/minimal", &protected, true));
+    for who in ["rhea", "sam", "dana", "ada"] {
+        actor.approve(&id, who).unwrap();
+    }
+    actor.activate(&id, "dana").unwrap();
+    let id = actor.propose(&owned("a"));
+    assert!(judged(&place, &id).input.policy_diff.unwrap().bundle.protected, "its base is");
+    for who in ["rhea", "sam"] {
+        actor.approve(&id, who).unwrap();
+    }
+    assert!(matches!(actor.activate(&id, "dana"), Err(ActError::NotPassed { verdict: "PAUSE", .. })));
+}
+
 /// What an approval of a diff is bound to.
 fn subject(place: &Place, id: &Digest) -> Digest {
+    judged(place, id).decision.subject_digest
+}
+
+/// What change control says of a diff.
+fn judged(place: &Place, id: &Digest) -> diff::Judged {
     let diff = diff::load(&place.journal, id).unwrap();
     let active = cku_authority::active_for(&place.journal, Purpose::ChangeControl).unwrap().unwrap();
     let bundle = cku_authority::load_bundle(&place.journal, active.revision).unwrap();
     let mut worker = cku_engine::Worker::new(bundle);
-    let judged =
-        diff::judge(&place.journal, &place.chains, &mut worker, &diff, crate::place::noon()).unwrap();
-    judged.decision.subject_digest
+    diff::judge(&place.journal, &place.chains, &mut worker, &diff, crate::place::noon()).unwrap()
 }
