@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{
     founding::{keys_changed_at, trusted_keys},
     grants::role_grants,
-    office::{self, ADMIN, AccessDecided, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
+    office::{self, ADMIN, AccessDecided, FreezeSet, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
     store::{self, StoreError},
 };
 
@@ -188,6 +188,18 @@ pub fn set_kill_switch(
 ) -> Result<(), AccessError> {
     allowed_on_tenant(journal, worker, by, "killswitch:set", tenant)?;
     Ok(store::note(journal, (tenant, Kind::KillSwitchSet, "killswitch"), by, set, Vec::new())?)
+}
+
+/// Freezes releases in a tenant and below for a time, or no longer: whoever may stop everything may.
+pub fn set_freeze(
+    journal: &Journal,
+    worker: &mut Worker,
+    by: &Submitter,
+    tenant: &TenantPath,
+    set: &FreezeSet,
+) -> Result<(), AccessError> {
+    allowed_on_tenant(journal, worker, by, "killswitch:set", tenant)?;
+    Ok(store::note(journal, (tenant, Kind::FreezeSet, "freeze"), by, set, Vec::new())?)
 }
 
 /// Trusts a key from now on. Whoever holds it can be anybody, so it takes an administrator of the root.

@@ -10,8 +10,9 @@ use cku_journal::{Journal, Kind};
 use serde_json::Value;
 
 use crate::{
-    office::{BundleActivated, Control, Genesis, Purpose},
-    rows::{BUNDLES, GENESIS, active_key},
+    office::{BundleActivated, Control, Genesis, Modes, Purpose, Stage},
+    rollout::{Placed, Rollout},
+    rows::{BUNDLES, GENESIS, rollout_key},
     store::{self, StoreError},
 };
 
@@ -70,7 +71,8 @@ pub fn activation(bundle: &Bundle, purpose: Purpose) -> Result<(BundleActivated,
     let bytes = bytes_of(bundle)?;
     let name = bundle.manifest().name.clone();
     let (revision, files) = (bundle.revision(), Digest::of(&bytes));
-    Ok((BundleActivated { revision, files, name, purpose, diff: None, rollback: false }, bytes))
+    let (modes, stage) = (Modes::all(), Stage::Active);
+    Ok((BundleActivated { revision, files, name, purpose, diff: None, rollback: false, modes, stage }, bytes))
 }
 
 /// The revision that is active; none before the first.
@@ -78,10 +80,42 @@ pub fn active_revision(journal: &Journal) -> Result<Option<Digest>, StoreError> 
     Ok(active_for(journal, Purpose::Gates)?.map(|activated| activated.revision))
 }
 
-/// What is active for a purpose; none before the first.
+/// What is active for a purpose where no mode is in question; none before the first.
 pub fn active_for(journal: &Journal, purpose: Purpose) -> Result<Option<BundleActivated>, StoreError> {
-    let row = journal.row(&TenantPath::root(), BUNDLES, active_key(purpose)).map_err(StoreError::from)?;
-    Ok(row.map(serde_json::from_value).transpose()?)
+    Ok(rollout(journal, purpose)?.strictest().map(|placed| placed.activated.clone()))
+}
+
+/// What decides where, and what is tried beside it; empty before the first activation.
+pub fn rollout(journal: &Journal, purpose: Purpose) -> Result<Rollout, StoreError> {
+    let row = journal.row(&TenantPath::root(), BUNDLES, rollout_key(purpose)).map_err(StoreError::from)?;
+    Ok(row.map(serde_json::from_value).transpose()?.unwrap_or_default())
+}
+
+/// What decides over one run: the bundle, and what is tried on the run.
+#[derive(Debug, Clone)]
+pub struct Deciding {
+    /// The bundle that decides.
+    pub bundle: Arc<Bundle>,
+    /// The diff whose canary that is, if it is one.
+    pub canary: Option<Digest>,
+    /// What decides beside it without effect: the diff, and its bundle.
+    pub shadow: Option<(Digest, Arc<Bundle>)>,
+}
+
+/// What decides over a run in a mode.
+///
+/// A shadow that cannot be loaded is left out: it has no effect either way. A canary that cannot be loaded
+/// leaves what is active.
+pub fn deciding(journal: &Journal, mode: &str, run: &str) -> Result<Deciding, BundleError> {
+    let rollout = rollout(journal, Purpose::Gates)?;
+    let active = rollout.in_mode(mode).ok_or(BundleError::NoGenesis)?;
+    let tried =
+        |placed: &Placed| Some((placed.activated.diff?, load(journal, placed.activated.revision).ok()?));
+    if let Some((diff, bundle)) = rollout.canary_of(mode, run).and_then(tried) {
+        return Ok(Deciding { bundle, canary: Some(diff), shadow: None });
+    }
+    let shadow = rollout.shadow_in(mode).and_then(tried);
+    Ok(Deciding { bundle: load(journal, active.activated.revision)?, canary: None, shadow })
 }
 
 /// All activations, of whatever purpose, with their places and times, in order.
@@ -91,7 +125,7 @@ pub fn activations(journal: &Journal) -> Result<Vec<(BundleActivated, u64, Times
     activated.map(|entry| Ok((store::body(entry)?, entry.header.seq, entry.header.time))).collect()
 }
 
-/// The bundle that is active, from the bytes that the journal keeps.
+/// The bundle that is active where no mode is in question, from the bytes that the journal keeps.
 pub fn active(journal: &Journal) -> Result<Arc<Bundle>, BundleError> {
     let revision = active_revision(journal)?.ok_or(BundleError::NoGenesis)?;
     load(journal, revision)

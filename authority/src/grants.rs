@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cku_base::TenantPath;
+use cku_base::{TenantPath, Timestamp};
 use cku_engine::access::RoleGrant;
+use cku_gates::Freeze;
 use cku_journal::Journal;
 
 use crate::{
-    office::KillSwitch,
-    rows::{GRANTS, KEYS, KILL_SWITCH},
+    office::{FreezeSet, KillSwitch},
+    rows::{FREEZE, GRANTS, KEYS, KILL_SWITCH},
     store::StoreError,
 };
 
@@ -38,6 +39,19 @@ pub fn kill_switch(
         }
     }
     Ok(None)
+}
+
+/// Whether releases of a tenant are frozen at this time, by its own entry or one above, and why.
+pub fn freeze(journal: &Journal, tenant: &TenantPath, now: Timestamp) -> Result<Freeze, StoreError> {
+    for above in tenant.ancestry() {
+        if let Some(row) = journal.row(&above, FREEZE, "set")? {
+            let set: FreezeSet = serde_json::from_value(row)?;
+            if set.holds(now) {
+                return Ok(Freeze { active: true, reason: set.reason });
+            }
+        }
+    }
+    Ok(Freeze { active: false, reason: String::new() })
 }
 
 /// The keys that count for nothing any more: whoever stole one may have used it before it was revoked.

@@ -22,20 +22,26 @@ mod chains;
 mod founding;
 mod grants;
 mod office;
+mod rollout;
 mod rows;
 mod store;
 
-pub use acts::{AccessError, OfficeError, allowed, change_role, revoke_key, set_kill_switch, trust_key};
+pub use acts::{
+    AccessError, OfficeError, allowed, change_role, revoke_key, set_freeze, set_kill_switch, trust_key,
+};
 pub use bundles::{
-    ACTIVATIONS, BundleError, activate, activation, activations, active, active_for, active_revision,
-    genesis, load as load_bundle,
+    ACTIVATIONS, BundleError, Deciding, activate, activation, activations, active, active_for,
+    active_revision, deciding, genesis, load as load_bundle, rollout,
 };
 pub use chains::Chains;
 pub use founding::{FoundingError, can_found, found, found_at, keys_changed_at, trusted_keys};
-pub use grants::{kill_switch, revoked_keys, role_grants};
+pub use grants::{freeze, kill_switch, revoked_keys, role_grants};
 pub use office::{
-    AccessDecided, Admin, BundleActivated, Control, Floor, GENESIS, Genesis, KeyRevoked, KeyTrusted,
-    KillSwitch, Purpose, RoleChange,
+    AccessDecided, Admin, BundleActivated, Control, Floor, FreezeSet, GENESIS, Genesis, KeyRevoked,
+    KeyTrusted, KillSwitch, Modes, Purpose, RoleChange, Stage,
 };
+pub use rollout::{Placed, Rollout};
 pub use rows::{AuthorityRows, TABLES};
-pub use store::{StoreError, UnreadableEntry, body, draft, last, named, note, note_after, with_actor};
+pub use store::{
+    CKU, StoreError, UnreadableEntry, body, draft, draft_of, last, named, note, note_after, with_actor,
+};

@@ -1,8 +1,11 @@
 //! What is so beside runs: who was made what, which keys are trusted, what is switched off.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use cku_base::{Digest, TenantPath, Timestamp};
+use cku_base::{BasisPoints, Digest, TenantPath, Timestamp};
 use cku_engine::access::RoleGrant;
 use cku_gates::Authentication;
 use serde::{Deserialize, Serialize};
@@ -95,6 +98,28 @@ pub struct KillSwitch {
     pub reason: String,
 }
 
+/// Releases are frozen for a time, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeSet {
+    /// Whether there is a freeze, in the entry's tenant and below.
+    pub on: bool,
+    /// Since when; at once without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Until when; until it is set otherwise without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+}
+
+impl FreezeSet {
+    /// Whether it holds at a time.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.on && self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// A key is trusted from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyTrusted {
@@ -130,9 +155,95 @@ pub struct BundleActivated {
     /// The policy diff that brought it; none for the first, and for files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<Digest>,
-    /// Whether a change was taken back by it.
+    /// Whether a change, or with another stage than `active` a trial, was taken back by it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
+    /// Where it decides.
+    #[serde(default, skip_serializing_if = "Modes::is_all")]
+    pub modes: Modes,
+    /// Whether it decides, or is only tried.
+    #[serde(default, skip_serializing_if = "Stage::is_active")]
+    pub stage: Stage,
+}
+
+/// Modes in which a bundle decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Modes(BTreeSet<String>);
+
+impl Modes {
+    /// All of them, also those that a later bundle adds.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// These; all of them where none is named.
+    pub fn of<'m>(names: impl IntoIterator<Item = &'m str>) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Whether no mode is left out.
+    pub fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this mode is one of them.
+    pub fn covers(&self, mode: &str) -> bool {
+        self.is_all() || self.0.contains(mode)
+    }
+
+    /// Whether some mode is among both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.is_all() || other.is_all() || !self.0.is_disjoint(&other.0)
+    }
+
+    /// The names; none where it is all of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl fmt::Display for Modes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_all() {
+            true => f.write_str("all modes"),
+            false => f.write_str(&self.names().collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// How far a bundle has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It decides.
+    #[default]
+    Active,
+    /// It decides beside what is active, without effect.
+    Shadow,
+    /// It decides over a share of the runs.
+    Canary {
+        /// How many of 10,000.
+        share: BasisPoints,
+        /// It is taken back by itself when so many of its runs have failed; never where there is no number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_after: Option<u64>,
+    },
+}
+
+impl Stage {
+    /// As people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Shadow => "shadow",
+            Self::Canary { .. } => "canary",
+        }
+    }
+
+    fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
 }
 
 /// What a bundle decides over.

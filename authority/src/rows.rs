@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    office::{BundleActivated, Genesis, KeyRevoked, KeyTrusted, KillSwitch, Purpose, RoleChange},
+    office::{BundleActivated, FreezeSet, Genesis, KeyRevoked, KeyTrusted, KillSwitch, Purpose, RoleChange},
+    rollout::Rollout,
     store::{UnreadableEntry, body},
 };
 
@@ -14,20 +15,22 @@ use crate::{
 pub(crate) const GRANTS: &str = "grants";
 /// One row, `set` -> [`KillSwitch`].
 pub(crate) const KILL_SWITCH: &str = "killswitch";
+/// One row, `set` -> [`FreezeSet`].
+pub(crate) const FREEZE: &str = "freeze";
 /// Key id -> the trusted key; `revoked_at` is set in it once it is.
 pub(crate) const KEYS: &str = "keys";
 /// One row, `genesis` -> [`Genesis`].
 pub(crate) const GENESIS: &str = "genesis";
-/// Revision -> [`BundleActivated`]; by [`active_key`], the one that is active.
+/// Revision -> [`BundleActivated`]; by [`rollout_key`], the [`Rollout`].
 pub(crate) const BUNDLES: &str = "bundles";
 /// The tables that say who may do what.
-pub const TABLES: [&str; 5] = [GRANTS, KILL_SWITCH, KEYS, GENESIS, BUNDLES];
+pub const TABLES: [&str; 6] = [GRANTS, KILL_SWITCH, FREEZE, KEYS, GENESIS, BUNDLES];
 
-/// The key of the row of what is active.
-pub(crate) fn active_key(purpose: Purpose) -> &'static str {
+/// The key of the row of what decides where.
+pub(crate) fn rollout_key(purpose: Purpose) -> &'static str {
     match purpose {
-        Purpose::Gates => "active",
-        Purpose::ChangeControl => "active change-control",
+        Purpose::Gates => "rollout",
+        Purpose::ChangeControl => "rollout change-control",
     }
 }
 
@@ -78,10 +81,17 @@ impl Projector for AuthorityRows {
                 let set: KillSwitch = body(entry).map_err(unreadable)?;
                 rows.put(KILL_SWITCH, "set", to_value(&set)?)
             }
+            Kind::FreezeSet => {
+                let set: FreezeSet = body(entry).map_err(unreadable)?;
+                rows.put(FREEZE, "set", to_value(&set)?)
+            }
             Kind::BundleActivated => {
                 let activated: BundleActivated = body(entry).map_err(unreadable)?;
                 rows.put(BUNDLES, &activated.revision.to_string(), to_value(&activated)?)?;
-                rows.put(BUNDLES, active_key(activated.purpose), to_value(&activated)?)
+                let key = rollout_key(activated.purpose);
+                let rollout = rows.get(BUNDLES, key)?.map(serde_json::from_value::<Rollout>).transpose();
+                let rollout = rollout.map_err(|e| ProjectError::new(e.to_string()))?.unwrap_or_default();
+                rows.put(BUNDLES, key, to_value(&rollout.after(activated, entry.header.seq))?)
             }
             _ => Ok(()),
         }

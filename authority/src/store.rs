@@ -106,6 +106,9 @@ pub fn note(
     Ok(())
 }
 
+/// How entries name cku itself.
+pub const CKU: &str = "cku";
+
 /// An actor, as entries name it.
 pub fn named(by: &Submitter) -> Value {
     // A principal always has a JSON form.
@@ -118,10 +121,19 @@ pub fn draft(
     by: &Submitter,
     body: &impl Serialize,
 ) -> Result<Draft, StoreError> {
+    draft_of((tenant, kind, subject), &named(by), body)
+}
+
+/// An entry to be that belongs to no run, by whoever acts: see [`named`] and [`CKU`].
+pub fn draft_of(
+    (tenant, kind, subject): (&TenantPath, Kind, &str),
+    actor: &Value,
+    body: &impl Serialize,
+) -> Result<Draft, StoreError> {
     let Value::Object(members) = serde_json::to_value(body)? else {
         return Err(StoreError::Json("not an object".to_owned()));
     };
-    Ok(Draft { tenant: tenant.clone(), kind, body: with_actor(members, &named(by), subject) })
+    Ok(Draft { tenant: tenant.clone(), kind, body: with_actor(members, actor, subject) })
 }
 
 /// The place of the last entry about a subject; 0 where there is none.

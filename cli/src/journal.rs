@@ -195,6 +195,12 @@ pub(crate) fn active_worker(journal: &Journal) -> Result<Worker, Exit> {
     cku_authority::active(journal).map(Worker::new).map_err(|e| failed(&e))
 }
 
+/// A worker over the bundle that decides over a run.
+pub(crate) fn worker_of(journal: &Journal, mode: &str, run: &str) -> Result<Worker, Exit> {
+    let deciding = cku_authority::deciding(journal, mode, run).map_err(|e| failed(&e))?;
+    Ok(Worker::new(deciding.bundle))
+}
+
 /// The single user of this machine.
 pub(crate) fn local_user() -> Principal {
     let name = env::var("USER").ok().and_then(|name| name.parse::<PrincipalId>().ok());

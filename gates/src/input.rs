@@ -131,6 +131,24 @@ impl DecisionInput {
         read(document)
     }
 
+    /// Binds approvals to the revision that is asked, as if they had been given under it: for asking what
+    /// another revision says of an input that was decided under `decided`.
+    ///
+    /// One that was bound to another revision than `decided` was void. It stays so, also where the revision
+    /// that is asked is by chance the one it was given under.
+    pub fn rebind(&mut self, decided: Digest, asked: Digest) {
+        if decided == asked {
+            return;
+        }
+        for approval in &mut self.approvals {
+            if approval.bundle_revision == decided {
+                approval.bundle_revision = asked;
+            } else if approval.bundle_revision == asked {
+                approval.bundle_revision = decided;
+            }
+        }
+    }
+
     /// What approvals and votes bind to: the submission, its author, the tenant and the mode.
     pub fn subject_digest(&self) -> Result<Digest, CanonicalError> {
         let submission = canonical::to_vec(&self.submission)?;
@@ -348,5 +366,32 @@ mod tests {
             change(changed.policy_diff.as_mut().unwrap());
             assert_ne!(changed.subject_digest().unwrap(), input.subject_digest().unwrap());
         }
+    }
+
+    #[test]
+    fn an_approval_counts_for_the_revision_that_is_asked_if_it_did_for_the_recorded_one() {
+        let [recorded, asked, third] = ["a", "b", "c"].map(|text| Digest::of(text.as_bytes()));
+        let approval = |revision: Digest| {
+            json!({
+                "approver": {"kind": "user", "id": "rhea", "tenant": "acme"}, "gate": "quality",
+                "decision": "approve", "subject_digest": Digest::of(b"s"), "bundle_revision": revision,
+                "time": "2026-11-20T12:00:00Z", "expires_at": "2026-11-21T12:00:00Z",
+            })
+        };
+        let document = json!({
+            "run_id": "run-1", "tenant": "acme", "mode": "dev",
+            "time": "2026-11-20T12:00:00Z", "submitted_at": "2026-11-20T11:59:00Z",
+            "principal": {"kind": "user", "id": "dana", "tenant": "acme", "authentication": "local"},
+            "submission": {"intent": "tidy up"},
+            "approvals": [approval(recorded), approval(asked), approval(third)],
+            "state": {"kill_switch": false, "role_grants": []},
+        });
+        let (mut input, _) = DecisionInput::read(&document).unwrap();
+        let unchanged = input.clone();
+        input.rebind(recorded, recorded);
+        assert_eq!(input, unchanged);
+        input.rebind(recorded, asked);
+        let bound: Vec<Digest> = input.approvals.iter().map(|a| a.bundle_revision).collect();
+        assert_eq!(bound, [asked, recorded, third]);
     }
 }

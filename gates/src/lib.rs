@@ -61,7 +61,7 @@ pub use decision::{Decision, GateOutcome, Verdict};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
 pub use policy_diff::{
     Activated, ChangedBundle, ChangedPart, Changes, InvariantCounts, OpenDiff, PolicyDiff, ReplayCounts,
-    TestCounts, ThresholdChange,
+    TestCounts, ThresholdChange, Tried,
 };
 pub use reason::{Reason, show};
 pub use state::{Chain, ErrorBudget, Freeze, Reliability, State};

@@ -18,6 +18,9 @@ pub struct PolicyDiff {
     pub base: Digest,
     /// The revision it comes to.
     pub revision: Digest,
+    /// The modes in which it is to decide; all of them where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<String>,
     /// The digest of all that was found out about it.
     pub evidence: Digest,
     /// Whether the learner proposed it.
@@ -126,6 +129,12 @@ pub struct ThresholdChange {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object with `base_active`, `open` and `activated`")]
 pub struct Changes {
+    /// What it is decided for: `active`, or to be tried, `shadow` or `canary`.
+    #[serde(default = "active")]
+    pub asked: String,
+    /// How it was tried, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
     /// Whether the base is the active revision of the mode.
     pub base_active: bool,
     /// Other diffs of the same bundle and mode that are open, with the thresholds they change.
@@ -137,6 +146,20 @@ pub struct Changes {
     /// What the genesis says no bundle can lower.
     #[serde(default)]
     pub floor: Option<Value>,
+}
+
+fn active() -> String {
+    "active".to_owned()
+}
+
+/// A stage in which a diff was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `stage` and `since`")]
+pub struct Tried {
+    /// `shadow` or `canary`.
+    pub stage: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Another diff that is open.

@@ -62,8 +62,12 @@ kinds! {
     DiffConsented = "diff.consented/1",
     /// Change control decided over a policy diff.
     DiffDecided = "diff.decided/1",
+    /// A policy diff is tried: beside what is active, or on a share of the runs.
+    DiffStaged = "diff.staged/1",
     /// A policy diff came to an end: active, refused, withdrawn, expired, stale or rolled back.
     DiffEnded = "diff.ended/1",
+    /// Releases are frozen for a time, or no longer.
+    FreezeSet = "freeze.set/1",
     /// Somebody asked for something that access policies decide.
     AccessDecided = "access.decided/1",
     /// A run was submitted.
@@ -110,6 +114,7 @@ impl Kind {
                 | Self::KeyRevoked
                 | Self::SessionRevoked
                 | Self::KillSwitchSet
+                | Self::FreezeSet
                 | Self::BundleActivated
         )
     }

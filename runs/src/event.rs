@@ -89,6 +89,26 @@ pub struct Decided {
     pub replayable: bool,
     /// The decision in full.
     pub decision: Value,
+    /// The policy diff whose canary decided; none where what is active did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Digest>,
+    /// What a policy diff in shadow would have decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
+}
+
+/// What a policy diff in shadow would have decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadowed {
+    /// The diff.
+    pub diff: Digest,
+    /// The revision that was asked.
+    pub bundle_revision: Digest,
+    /// What it said; none where it could not decide.
+    pub verdict: Option<Verdict>,
+    /// Why it could not, or the first reason of another verdict than that which holds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// The steps of a run begin.

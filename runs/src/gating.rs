@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     command::holding,
-    event::{Decided, Ending, Event, Waiting, WaitingFor},
+    event::{Decided, Ending, Event, Shadowed, Waiting, WaitingFor},
     input,
     mask::mask,
     state::Run,
@@ -38,6 +38,17 @@ pub struct Gated {
     pub input: DecisionInput,
 }
 
+/// What is tried on a run.
+#[derive(Debug)]
+pub enum Trial<'w> {
+    /// Nothing: what is active decides alone.
+    None,
+    /// The bundle that decides is the canary of this policy diff.
+    Canary(Digest),
+    /// The bundle of this policy diff is asked too, without effect.
+    Shadow(Digest, &'w mut Worker),
+}
+
 /// Asks the gates about a run; the answer is durable before this returns.
 ///
 /// PASS leaves the run ready to start, PAUSE lets it wait, REJECT ends it.
@@ -45,6 +56,17 @@ pub fn gate(
     journal: &Journal,
     chains: &Chains,
     worker: &mut Worker,
+    run: Run,
+    now: Timestamp,
+) -> Result<Gated, GatingError> {
+    gate_trying(journal, chains, (worker, Trial::None), run, now)
+}
+
+/// Asks the gates about a run on which something is tried; the answer is durable before this returns.
+pub fn gate_trying(
+    journal: &Journal,
+    chains: &Chains,
+    (worker, trial): (&mut Worker, Trial<'_>),
     run: Run,
     now: Timestamp,
 ) -> Result<Gated, GatingError> {
@@ -60,6 +82,14 @@ pub fn gate(
         input: Digest::of(&kept.bytes),
         replayable: kept.replayable,
         decision: serde_json::to_value(&decision).map_err(StoreError::from)?,
+        canary: match trial {
+            Trial::Canary(diff) => Some(diff),
+            _ => None,
+        },
+        shadow: match trial {
+            Trial::Shadow(diff, worker) => Some(shadowed((diff, worker), &input, &decision)),
+            _ => None,
+        },
     };
     let mut events = vec![Event::Decided(decided)];
     match decision.verdict {
@@ -79,6 +109,23 @@ pub fn gate(
     let blobs = vec![(run.tenant.clone(), kept.bytes)];
     let run = store::add(journal, run, &Actor::Cku, events, blobs)?;
     Ok(Gated { run, decision, input })
+}
+
+/// What a bundle in shadow says of an input that was decided; whatever goes wrong there stays there.
+fn shadowed((diff, worker): (Digest, &mut Worker), input: &DecisionInput, decided: &Decision) -> Shadowed {
+    let bundle_revision = worker.bundle().revision();
+    let mut input = input.clone();
+    input.rebind(decided.bundle_revision, bundle_revision);
+    let (verdict, why) = match decide(worker, &input, false) {
+        Ok(said) if said.verdict == decided.verdict => (Some(said.verdict), String::new()),
+        Ok(said) => {
+            let of_gates = holding(&said).flat_map(|gate| &gate.reasons);
+            let why = said.reasons.iter().chain(of_gates).map(|reason| reason.message.clone()).next();
+            (Some(said.verdict), why.unwrap_or_default())
+        }
+        Err(why) => (None, why.to_string()),
+    };
+    Shadowed { diff, bundle_revision, verdict, why }
 }
 
 fn gates_of(decision: &Decision) -> String {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use cku_authority::{Chains, StoreError, kill_switch, revoked_keys, role_grants};
+use cku_authority::{Chains, StoreError, freeze, kill_switch, revoked_keys, role_grants};
 use cku_base::{BasisPoints, TenantPath, Timestamp};
 use cku_engine::Bundle;
-use cku_gates::{DecisionInput, ErrorBudget, Freeze, Reliability, State};
+use cku_gates::{DecisionInput, ErrorBudget, Reliability, State};
 use cku_journal::Journal;
 use serde::Deserialize;
 
@@ -86,8 +86,7 @@ pub fn build(
     let state = State {
         kill_switch: kill_switch(journal, &run.tenant)?.is_some(),
         role_grants: role_grants(journal, &run.tenant)?,
-        // No entry sets a freeze yet, so none holds.
-        freeze: Some(Freeze { active: false, reason: String::new() }),
+        freeze: Some(freeze(journal, &run.tenant, now)?),
         chain: Some(chains.of(journal, &run.tenant, now)?),
         error_budget: error_budget(journal, bundle, &run.tenant, now)?,
         // The shipped defaults of the bundle count until something was learned.

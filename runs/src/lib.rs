@@ -45,11 +45,12 @@ pub use acts::{ActError, act};
 pub use claim::{claim, is_unattended};
 pub use command::{Command, Refusal, holding};
 pub use event::{
-    Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Started, StepFinished,
-    StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor, subject,
+    Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Shadowed, Started,
+    StepFinished, StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor,
+    subject,
 };
 pub use execution::{Execution, ExecutionError, Progress, execute};
-pub use gating::{Gated, GatingError, gate};
+pub use gating::{Gated, GatingError, Trial, gate, gate_trying};
 pub use healing::backoff;
 pub use input::build as build_input;
 pub use mask::{MASKED, mask};
@@ -57,7 +58,7 @@ pub use missing::{Missing, missing};
 pub use next::{CIRCUIT, Next, RETRIES, SIDE_BY_SIDE};
 pub use permission::not_permitted;
 pub use plan::{PlanFile, check as check_plan};
-pub use projection::{Projections, RunRow};
+pub use projection::{Projections, RunRow, TrialCounts};
 pub use state::{Effect, Run, Status, StepState, StepStatus};
-pub use store::{find, list, load, run_id};
+pub use store::{find, list, load, run_id, trial_counts};
 pub use submit::{Request, submit};

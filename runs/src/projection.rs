@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::event::{Decided, Ended, Ending, Event, Label, Outcome, Submitted, Waiting};
-use cku_base::Timestamp;
+use cku_base::{Digest, Timestamp};
 use cku_gates::Verdict;
 
 /// Run id -> [`RunRow`].
@@ -16,6 +16,24 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const SKILLS: &str = "skills";
 /// Day -> [`Outcomes`].
 pub(crate) const OUTCOMES: &str = "outcomes";
+
+/// Policy diff -> [`TrialCounts`].
+pub(crate) const TRIALS: &str = "trials";
+
+/// What came of trying a policy diff.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCounts {
+    /// Decisions beside which it was asked, or that it made.
+    pub decisions: u64,
+    /// Decisions that it would have made otherwise.
+    pub flips: u64,
+    /// Decisions that it could not have made.
+    pub undecided: u64,
+    /// Runs of its canary that were carried out.
+    pub ended: u64,
+    /// Of these, badly.
+    pub failed: u64,
+}
 
 /// How the runs that ended on a day ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +69,9 @@ pub struct RunRow {
     /// What was found out later.
     #[serde(default)]
     pub labels: Vec<Label>,
+    /// The policy diff whose canary let it go ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Digest>,
 }
 
 /// Computes the rows of entries.
@@ -89,6 +110,9 @@ fn project_run(entry: &Entry, event: &Event, rows: &mut dyn Rows) -> Result<(), 
     if let Event::Submitted(submitted) = event {
         return rows.put(RUNS, id, to_value(&listed(submitted))?);
     }
+    if let Event::Decided(decided) = event {
+        count_decision(rows, decided)?;
+    }
     let Some(row) = rows.get(RUNS, id)? else { return Ok(()) };
     let row: RunRow = serde_json::from_value(row).map_err(|e| ProjectError::new(e.to_string()))?;
     let next = after(row.clone(), event, entry.header.time);
@@ -106,12 +130,43 @@ fn count(rows: &mut dyn Rows, before: &RunRow, after: &RunRow) -> Result<(), Pro
     let ended = !counted(before) && counted(after);
     let failed = !before.failed() && after.failed();
     let Some(at) = after.ended_at.filter(|_| ended || failed) else { return Ok(()) };
+    if let Some(diff) = after.canary {
+        count_trial(rows, &diff, |counts| {
+            counts.ended += u64::from(ended);
+            counts.failed += u64::from(failed);
+        })?;
+    }
     let day: String = at.to_string().chars().take(10).collect();
     let counted = rows.get(OUTCOMES, &day)?.map(serde_json::from_value::<Outcomes>).transpose();
     let mut counted = counted.map_err(|e| ProjectError::new(e.to_string()))?.unwrap_or_default();
     counted.ended += u64::from(ended);
     counted.failed += u64::from(failed);
     rows.put(OUTCOMES, &day, to_value(&counted)?)
+}
+
+/// Counts a decision for what is tried.
+fn count_decision(rows: &mut dyn Rows, decided: &Decided) -> Result<(), ProjectError> {
+    if let Some(diff) = &decided.canary {
+        count_trial(rows, diff, |counts| counts.decisions += 1)?;
+    }
+    let Some(shadow) = &decided.shadow else { return Ok(()) };
+    count_trial(rows, &shadow.diff, |counts| {
+        counts.decisions += 1;
+        counts.flips += u64::from(shadow.verdict.is_some_and(|verdict| verdict != decided.verdict));
+        counts.undecided += u64::from(shadow.verdict.is_none());
+    })
+}
+
+fn count_trial(
+    rows: &mut dyn Rows,
+    diff: &Digest,
+    count: impl FnOnce(&mut TrialCounts),
+) -> Result<(), ProjectError> {
+    let diff = diff.to_string();
+    let counted = rows.get(TRIALS, &diff)?.map(serde_json::from_value::<TrialCounts>).transpose();
+    let mut counted = counted.map_err(|e| ProjectError::new(e.to_string()))?.unwrap_or_default();
+    count(&mut counted);
+    rows.put(TRIALS, &diff, to_value(&counted)?)
 }
 
 fn listed(submitted: &Submitted) -> RunRow {
@@ -125,6 +180,7 @@ fn listed(submitted: &Submitted) -> RunRow {
         ended_at: None,
         outcome: None,
         labels: Vec::new(),
+        canary: None,
     }
 }
 
@@ -134,7 +190,11 @@ fn after(mut row: RunRow, event: &Event, time: Timestamp) -> RunRow {
         row.waiting = waiting;
     };
     match event {
-        Event::Decided(Decided { verdict: Verdict::Pass, .. }) | Event::Started(_) | Event::Resumed(_) => {
+        Event::Decided(Decided { verdict: Verdict::Pass, canary, .. }) => {
+            stands("running", None);
+            row.canary = *canary;
+        }
+        Event::Started(_) | Event::Resumed(_) => {
             stands("running", None);
         }
         Event::Waiting(waiting) => stands("waiting", Some(waiting.clone())),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     event::{Event, Submitted, subject},
-    projection::{self, RunRow},
+    projection::{self, RunRow, TrialCounts},
     state::Run,
 };
 
@@ -42,6 +42,21 @@ pub fn list(journal: &Journal, tenant: &TenantPath) -> Result<Vec<(TenantPath, S
     }
     list.sort_by(|a, b| a.1.cmp(&b.1));
     Ok(list)
+}
+
+/// What came of trying a policy diff, in all tenants.
+pub fn trial_counts(journal: &Journal, diff: &Digest) -> Result<TrialCounts, StoreError> {
+    let mut all = TrialCounts::default();
+    for tenant in journal.tenants()? {
+        let Some(row) = journal.row(&tenant, projection::TRIALS, &diff.to_string())? else { continue };
+        let counts: TrialCounts = serde_json::from_value(row)?;
+        all.decisions += counts.decisions;
+        all.flips += counts.flips;
+        all.undecided += counts.undecided;
+        all.ended += counts.ended;
+        all.failed += counts.failed;
+    }
+    Ok(all)
 }
 
 /// Reads a run from its stream.

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use cku_authority::{
-    ACTIVATIONS, BundleActivated, Chains, Purpose, StoreError, activation, activations, active_for, draft,
-    genesis, last, load_bundle, revoked_keys, role_grants,
+    ACTIVATIONS, BundleActivated, CKU, Chains, Purpose, Rollout, Stage, StoreError, activation, activations,
+    draft_of, genesis, last, load_bundle, named, revoked_keys, role_grants, rollout,
 };
 use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{Worker, access::roles_of};
 use cku_gates::{ApprovalDecision, Submitter, Verdict};
 use cku_journal::{Command as Write, Guard, Journal, Kind};
+use serde_json::Value;
 
 use super::{
-    acts::{ActError, decides_now, may, needs_token, trying},
-    event::Event,
+    acts::{ActError, decides_now, in_time, may, needs_token, trying},
+    event::{Ended, Ending, Event},
     gate::{self, Judged},
     propose::is_learner,
     state::{Command, Diff, Refusal, Status},
@@ -23,26 +24,27 @@ use super::{
 /// How long a change can be taken back.
 const ROLLBACK_WINDOW: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
 
-/// A diff that became active.
+/// A diff that became active, or is tried.
 #[derive(Debug)]
 pub struct Activated {
     /// The diff after it.
     pub diff: Diff,
     /// The place of the activation among the entries of the root: "at least activation N".
     pub activation: u64,
-    /// The revision that is active now.
+    /// The revision that is active now, or tried.
     pub revision: Digest,
 }
 
-/// Makes the revision of a diff the active one, in one entry, if change control lets it pass right now.
+/// Makes the revision of a diff the active one, or tries it, in one entry, if change control lets it pass
+/// right now.
 ///
-/// The decision, the activation and the end of the diff are written together or not at all, and only if
+/// The decision, the activation and what happens to the diff are written together or not at all, and only if
 /// nothing was activated and nothing happened to the diff since they were looked at.
 pub fn activate(
     journal: &Journal,
     chains: &Chains,
     worker: &mut Worker,
-    id: &Digest,
+    (id, stage): (&Digest, Stage),
     by: &Submitter,
     now: Timestamp,
 ) -> Result<Activated, ActError> {
@@ -57,14 +59,20 @@ pub fn activate(
         if let Status::Ended(ending) = diff.status() {
             return Err(Refusal::Ended(ending).into());
         }
-        let active = active_for(journal, diff.proposed.purpose)?.map(|active| active.revision);
+        let diff = in_time(journal, diff, by, now)?;
+        let rollout = rollout(journal, diff.proposed.purpose)?;
+        let active = rollout.only(&diff.proposed.modes);
         if active != Some(diff.proposed.base) {
             let events = diff.decide(by, &Command::GoStale, now)?;
-            let (base, active) = (diff.proposed.base, active.map_or_else(String::new, |a| a.to_string()));
+            let active = active.map_or_else(|| "more than one revision".to_owned(), |a| a.to_string());
+            let base = diff.proposed.base;
             store::add(journal, diff, by, &events, Vec::new())?;
             return Err(ActError::Stale { base, active });
         }
-        let judged = gate::judge(journal, chains, worker, &diff, now)?;
+        if let Some(other) = other_trial(&rollout, &diff).filter(|_| stage != Stage::Active) {
+            return Err(other);
+        }
+        let judged = gate::judge_for(journal, chains, worker, (&diff, stage), now)?;
         if judged.decision.verdict != Verdict::Pass {
             return Err(not_passed(&judged));
         }
@@ -72,12 +80,21 @@ pub fn activate(
         let (decided, input) = gate::decided(&diff, &judged)?;
         let mut events = diff.decide(by, &Command::Decide(decided), now)?;
         let passed = events.iter().fold(diff.clone(), |passed, event| passed.apply(event, diff.seq));
-        events.extend(passed.decide(by, &Command::Activate, now)?);
+        events.extend(passed.decide(by, &Command::Activate(stage), now)?);
         let bundle = store::new_bundle(journal, &diff)?;
         let (activated, files) = activation(&bundle, diff.proposed.purpose)?;
-        let activated = BundleActivated { diff: Some(diff.id), ..activated };
-        write(journal, (diff, by), (&activated, after), &events, vec![input, files])
+        let modes = diff.proposed.modes.clone();
+        let activated = BundleActivated { diff: Some(diff.id), modes, stage, ..activated };
+        write(journal, (diff, &named(by)), (&activated, after), &events, vec![input, files])
     })
+}
+
+/// Another diff that is tried where this one is to decide.
+fn other_trial(rollout: &Rollout, diff: &Diff) -> Option<ActError> {
+    let trial =
+        rollout.trial_in(&diff.proposed.modes).filter(|trial| trial.activated.diff != Some(diff.id))?;
+    let other = trial.activated.diff.map_or_else(String::new, |other| other.to_string());
+    Some(ActError::OtherTrial { diff: other, modes: trial.activated.modes.clone() })
 }
 
 fn not_passed(judged: &Judged) -> ActError {
@@ -118,7 +135,10 @@ fn floor(journal: &Journal, diff: &Diff, judged: &Judged, now: Timestamp) -> Res
     Err(ActError::Floor { floor, have: admins.len() })
 }
 
-/// Takes the last change back: what was active before it is active again, in one entry.
+/// Takes a change back: what was active before it decides again, in one entry.
+///
+/// A trial can always be taken back. What became active can, within the window, if it was the last in its
+/// modes.
 pub fn roll_back(
     journal: &Journal,
     worker: &mut Worker,
@@ -135,23 +155,81 @@ pub fn roll_back(
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:rollback", &diff)?;
         let events = diff.decide(by, &Command::RollBack { reason: reason.to_owned() }, now)?;
-        let all = activations(journal)?;
-        let mut of_purpose = all.iter().rev().filter(|(a, _, _)| a.purpose == diff.proposed.purpose);
-        let (Some((latest, _, since)), Some((before, _, _))) = (of_purpose.next(), of_purpose.next()) else {
-            return Err(ActError::NotLast);
-        };
-        if latest.diff != Some(diff.id) || latest.rollback {
-            return Err(ActError::NotLast);
+        if !matches!(diff.status(), Status::Tried(_)) {
+            was_last(journal, &diff, now)?;
         }
-        if since.after(ROLLBACK_WINDOW).is_none_or(|until| until <= now) {
-            return Err(ActError::TooLate(*since));
-        }
-        let bundle = load_bundle(journal, before.revision)?;
-        keeps_bounds(&bundle)?;
-        let (activated, files) = activation(&bundle, diff.proposed.purpose)?;
-        let activated = BundleActivated { diff: Some(diff.id), rollback: true, ..activated };
-        write(journal, (diff, by), (&activated, after), &events, vec![files])
+        take_back(journal, (diff, &named(by)), &events, after)
     })
+}
+
+/// Takes back what is tried as a canary and has failed as often as was said when it began.
+///
+/// `failed` says how many runs of a diff's canary have failed. Gives the diffs that were taken back.
+pub fn stop_failing(
+    journal: &Journal,
+    failed: impl Fn(&Digest) -> Result<u64, StoreError>,
+) -> Result<Vec<Activated>, ActError> {
+    let (root, actor) = (TenantPath::root(), Value::from(CKU));
+    let mut stopped = Vec::new();
+    for trial in rollout(journal, Purpose::Gates)?.trials {
+        let (Stage::Canary { stop_after: Some(limit), .. }, Some(id)) =
+            (trial.activated.stage, trial.activated.diff)
+        else {
+            continue;
+        };
+        let failures = failed(&id)?;
+        if failures < limit {
+            continue;
+        }
+        let done = trying(|| {
+            let after = last(journal, &root, ACTIVATIONS)?;
+            let diff = store::load(journal, &id)?;
+            // Somebody may have ended it meanwhile.
+            if !matches!(diff.status(), Status::Tried(Stage::Canary { .. })) {
+                return Ok(None);
+            }
+            let reason = format!("{failures} runs of the canary failed, and it was to stop after {limit}");
+            let events = [Event::Ended(Ended { ending: Ending::RolledBack, reason })];
+            take_back(journal, (diff, &actor), &events, after).map(Some)
+        })?;
+        stopped.extend(done);
+    }
+    Ok(stopped)
+}
+
+/// Whether a diff was the last that became active in its modes, and not too long ago.
+fn was_last(journal: &Journal, diff: &Diff, now: Timestamp) -> Result<(), ActError> {
+    let (purpose, modes) = (diff.proposed.purpose, &diff.proposed.modes);
+    let there =
+        |a: &BundleActivated| a.purpose == purpose && a.stage == Stage::Active && a.modes.overlaps(modes);
+    let all = activations(journal)?;
+    let latest = all.iter().rfind(|(activated, _, _)| there(activated));
+    let Some((_, _, since)) = latest.filter(|(a, _, _)| a.diff == Some(diff.id) && !a.rollback) else {
+        return Err(ActError::NotLast);
+    };
+    match since.after(ROLLBACK_WINDOW).is_none_or(|until| until <= now) {
+        true => Err(ActError::TooLate(*since)),
+        false => Ok(()),
+    }
+}
+
+/// Lets the base of a diff, which was active where it decides, decide there alone again.
+fn take_back(
+    journal: &Journal,
+    (diff, actor): (Diff, &Value),
+    events: &[Event],
+    after: u64,
+) -> Result<Activated, ActError> {
+    let bundle = load_bundle(journal, diff.proposed.base)?;
+    keeps_bounds(&bundle)?;
+    let stage = match diff.status() {
+        Status::Tried(stage) => stage,
+        _ => Stage::Active,
+    };
+    let (activated, files) = activation(&bundle, diff.proposed.purpose)?;
+    let (modes, id) = (diff.proposed.modes.clone(), Some(diff.id));
+    let activated = BundleActivated { diff: id, rollback: true, modes, stage, ..activated };
+    write(journal, (diff, actor), (&activated, after), events, vec![files])
 }
 
 /// What was active once and is judged by today's bounds that need no solver: whoever rolls back cannot wait.
@@ -165,14 +243,14 @@ fn keeps_bounds(bundle: &cku_engine::Bundle) -> Result<(), ActError> {
 /// Writes an activation and what happens to its diff, together or not at all.
 fn write(
     journal: &Journal,
-    (diff, by): (Diff, &Submitter),
+    (diff, actor): (Diff, &Value),
     (activated, after): (&BundleActivated, u64),
     events: &[Event],
     blobs: Vec<Vec<u8>>,
 ) -> Result<Activated, ActError> {
     let root = TenantPath::root();
-    let (mut drafts, guard) = store::drafts(&diff, by, events)?;
-    drafts.push(draft((&root, Kind::BundleActivated, ACTIVATIONS), by, activated)?);
+    let (mut drafts, guard) = store::drafts(&diff, actor, events)?;
+    drafts.push(draft_of((&root, Kind::BundleActivated, ACTIVATIONS), actor, activated)?);
     let nothing_else = Guard { tenant: root.clone(), subject: ACTIVATIONS.to_owned(), after };
     let blobs = blobs.into_iter().map(|bytes| (root.clone(), bytes)).collect();
     let guards = vec![guard, nothing_else];

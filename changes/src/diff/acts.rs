@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cku_authority::{AccessError, BundleError, Chains, Purpose, StoreError, active_for, allowed};
+use cku_authority::{AccessError, BundleError, Chains, Modes, Purpose, StoreError, active_for, allowed};
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::{Worker, access::Resource};
 use cku_gates::{ApprovalDecision, Authentication, Submitter, Verdict};
@@ -63,6 +63,14 @@ pub enum ActError {
     /// What decides over changes changed meanwhile.
     #[error("what decides over changes was changed meanwhile; look at the diff again, and try again")]
     OtherControl,
+    /// Something else is tried there.
+    #[error("another diff, {diff}, is being tried in {modes}; it goes on or is rolled back first")]
+    OtherTrial {
+        /// Which.
+        diff: String,
+        /// Where.
+        modes: Modes,
+    },
     /// Something else was activated since.
     #[error(
         "the diff is not the last that became active; what came after it is rolled back first, or changed by a diff"
@@ -124,8 +132,26 @@ pub(super) fn may(
 ) -> Result<(), AccessError> {
     let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
     let resource = Resource::policy_diff(&TenantPath::root(), &authors);
-    let mode = gate::mode_of(worker.bundle());
+    let mode = gate::mode_of(worker.bundle(), &diff.proposed.modes);
     allowed(journal, worker, by, (action, &resource), (&mode, None))
+}
+
+/// Ends a diff whose time is over with an entry that says so; otherwise it is given back.
+pub(super) fn in_time(
+    journal: &Journal,
+    diff: Diff,
+    by: &Submitter,
+    now: Timestamp,
+) -> Result<Diff, ActError> {
+    let expires_at = diff.proposed.expires_at;
+    match diff.decide(by, &Command::Expire, now) {
+        Ok(events) => {
+            store::add(journal, diff, by, &events, Vec::new())?;
+            Err(Refusal::Expired(expires_at).into())
+        }
+        // It has time left, or ended, or is tried.
+        Err(_) => Ok(diff),
+    }
 }
 
 /// Whether who decides is who decides now: what was asked of another revision counts for nothing.
@@ -151,6 +177,7 @@ pub fn consent(
         decides_now(journal, worker)?;
         let diff = store::load(journal, id)?;
         may(journal, worker, by, "policy:approve", &diff)?;
+        let diff = in_time(journal, diff, by, now)?;
         let judged = gate::judge(journal, chains, worker, &diff, now)?;
         let command = Command::Consent {
             decision,

@@ -1,6 +1,6 @@
 //! What happens to a policy diff, as its entries say it.
 
-use cku_authority::{Purpose, UnreadableEntry, body};
+use cku_authority::{Modes, Purpose, Stage, UnreadableEntry, body};
 use cku_base::{Digest, Timestamp};
 use cku_gates::{Approval, Submitter, Verdict};
 use cku_journal::{Entry, Kind};
@@ -16,6 +16,9 @@ pub struct Proposed {
     pub title: String,
     /// What the bundle decides over.
     pub purpose: Purpose,
+    /// Where it is to decide.
+    #[serde(default, skip_serializing_if = "Modes::is_all")]
+    pub modes: Modes,
     /// The bundle's name.
     pub bundle: String,
     /// The revision it applies to.
@@ -70,6 +73,15 @@ pub struct Decided {
     pub decision: Value,
 }
 
+/// It is tried from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// How; never `active`, which is an end.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// It came to an end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -120,6 +132,7 @@ pub enum Event {
     Checked(Checked),
     Consented(Consented),
     Decided(Decided),
+    Staged(Staged),
     Ended(Ended),
 }
 
@@ -131,6 +144,7 @@ impl Event {
             Self::Checked(_) => Kind::DiffChecked,
             Self::Consented(_) => Kind::DiffConsented,
             Self::Decided(_) => Kind::DiffDecided,
+            Self::Staged(_) => Kind::DiffStaged,
             Self::Ended(_) => Kind::DiffEnded,
         }
     }
@@ -142,6 +156,7 @@ impl Event {
             Self::Checked(event) => serde_json::to_value(event),
             Self::Consented(event) => serde_json::to_value(event),
             Self::Decided(event) => serde_json::to_value(event),
+            Self::Staged(event) => serde_json::to_value(event),
             Self::Ended(event) => serde_json::to_value(event),
         }?;
         Ok(match value {
@@ -157,6 +172,7 @@ impl Event {
             Kind::DiffChecked => Self::Checked(body(entry)?),
             Kind::DiffConsented => Self::Consented(body(entry)?),
             Kind::DiffDecided => Self::Decided(body(entry)?),
+            Kind::DiffStaged => Self::Staged(body(entry)?),
             Kind::DiffEnded => Self::Ended(body(entry)?),
             _ => return Ok(None),
         }))

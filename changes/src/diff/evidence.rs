@@ -125,6 +125,9 @@ pub fn check(
     if let super::Status::Ended(ending) = diff.status() {
         return Err(Refusal::Ended(ending).into());
     }
+    if let super::Status::Tried(stage) = diff.status() {
+        return Err(Refusal::Tried(stage.as_str()).into());
+    }
     super::acts::may(journal, worker, by, "policy:propose", &diff)?;
     let old = load_bundle(journal, diff.proposed.base)?;
     let new = store::new_bundle(journal, &diff)?;

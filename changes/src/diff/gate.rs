@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use cku_authority::{
-    Chains, StoreError, activations, active_for, genesis, kill_switch, revoked_keys, role_grants,
+    Chains, Modes, Stage, StoreError, activations, freeze, genesis, kill_switch, revoked_keys, role_grants,
+    rollout,
 };
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{
-    Activated, ChangedBundle, ChangedPart, Changes, Decision, DecisionInput, Freeze, InvariantCounts,
-    OpenDiff, PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, Undecidable, decide,
+    Activated, ChangedBundle, ChangedPart, Changes, Decision, DecisionInput, InvariantCounts, OpenDiff,
+    PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, Tried, Undecidable, decide,
 };
 use cku_journal::Journal;
 
@@ -27,14 +28,17 @@ pub(super) const GATE: &str = "approval";
 /// The mode in which diffs are decided, unless change control has no such mode: the one that asks most.
 const STRICTEST: &str = "prod";
 
-/// The mode in which this bundle of change control decides over diffs.
+/// The mode in which this bundle of change control decides over diffs of these modes.
 ///
-/// An activation holds in all modes, so it takes what the strictest of them takes. That is for change
+/// A diff takes what the strictest of its modes takes, which is the last of those that change control
+/// knows. Where it knows one of them not, or the diff is of all modes, it is `prod`. The order is for change
 /// control to say: were it read from the bundle that is proposed, a diff could choose who must approve it.
-pub(super) fn mode_of(change_control: &Bundle) -> String {
+pub(super) fn mode_of(change_control: &Bundle, of: &Modes) -> String {
     let modes = &change_control.manifest().modes;
-    let strictest = modes.iter().find(|mode| *mode == STRICTEST).or_else(|| modes.last());
-    strictest.cloned().unwrap_or_default()
+    let strictest = || modes.iter().find(|mode| *mode == STRICTEST).or_else(|| modes.last());
+    let known = !of.is_all() && of.names().all(|name| name != STRICTEST && modes.iter().any(|m| m == name));
+    let last = modes.iter().rfind(|mode| of.covers(mode)).filter(|_| known);
+    last.or_else(strictest).cloned().unwrap_or_default()
 }
 
 /// Why there is no decision about a diff.
@@ -70,9 +74,20 @@ pub fn judge(
     diff: &Diff,
     now: Timestamp,
 ) -> Result<Judged, GateError> {
+    judge_for(journal, chains, worker, (diff, Stage::Active), now)
+}
+
+/// Asks change control whether a diff may be tried, or be active; nothing is written.
+pub(super) fn judge_for(
+    journal: &Journal,
+    chains: &Chains,
+    worker: &mut Worker,
+    (diff, asked): (&Diff, Stage),
+    now: Timestamp,
+) -> Result<Judged, GateError> {
     let evidence = store::evidence_of(journal, diff)?.ok_or(Refusal::NotChecked)?;
-    let mode = mode_of(worker.bundle());
-    let input = build(journal, chains, diff, (&evidence, mode), now)?;
+    let mode = mode_of(worker.bundle(), &diff.proposed.modes);
+    let input = build(journal, chains, (diff, asked), (&evidence, mode), now)?;
     let decision = decide(worker, &input, false)?;
     Ok(Judged { decision, input })
 }
@@ -110,7 +125,7 @@ pub(super) fn decided(diff: &Diff, judged: &Judged) -> Result<(Decided, Vec<u8>)
 fn build(
     journal: &Journal,
     chains: &Chains,
-    diff: &Diff,
+    (diff, asked): (&Diff, Stage),
     (evidence, mode): (&Evidence, String),
     now: Timestamp,
 ) -> Result<DecisionInput, GateError> {
@@ -125,14 +140,13 @@ fn build(
     let state = State {
         kill_switch: kill_switch(journal, &root)?.is_some(),
         role_grants: role_grants(journal, &root)?,
-        // No entry sets a freeze yet, so none holds.
-        freeze: Some(Freeze { active: false, reason: String::new() }),
+        freeze: Some(freeze(journal, &root, now)?),
         chain: Some(chains.of(journal, &root, now)?),
         error_budget: None,
         reliability: Reliability::default(),
         first_time_skills: None,
         exploration: None,
-        changes: Some(changes(journal, diff)?),
+        changes: Some(changes(journal, diff, asked)?),
     };
     Ok(DecisionInput {
         run_id: diff.id.to_string(),
@@ -168,6 +182,7 @@ fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
         bundle: ChangedBundle { name: diff.proposed.bundle.clone(), protected: evidence.protected },
         base: diff.proposed.base,
         revision: diff.proposed.revision,
+        modes: diff.proposed.modes.names().map(str::to_owned).collect(),
         evidence: digest,
         learned: is_learner(&diff.proposed.author),
         loads: true,
@@ -187,9 +202,8 @@ fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
 }
 
 /// What is so in change control: whether the base is active, what else is open, what became active.
-fn changes(journal: &Journal, diff: &Diff) -> Result<Changes, StoreError> {
+fn changes(journal: &Journal, diff: &Diff, asked: Stage) -> Result<Changes, StoreError> {
     let purpose = diff.proposed.purpose;
-    let active = active_for(journal, purpose)?;
     let thresholds = |diff: &Diff| -> Result<Vec<String>, StoreError> {
         let evidence = store::evidence_of(journal, diff)?;
         let changed = evidence.into_iter().flat_map(|evidence| evidence.thresholds);
@@ -198,7 +212,10 @@ fn changes(journal: &Journal, diff: &Diff) -> Result<Changes, StoreError> {
         Ok(names)
     };
     let mut open = Vec::new();
-    for (id, row) in store::list(journal)?.into_iter().filter(|(_, row)| row.purpose == purpose) {
+    for (id, row) in store::list(journal)?
+        .into_iter()
+        .filter(|(_, row)| row.purpose == purpose && row.modes.overlaps(&diff.proposed.modes))
+    {
         let ended = row.ended_at.is_some() || id == diff.id;
         let other = if ended { None } else { Some(store::load(journal, &id)?) };
         if let Some(other) = other.filter(|other| other.status().is_open()) {
@@ -208,15 +225,18 @@ fn changes(journal: &Journal, diff: &Diff) -> Result<Changes, StoreError> {
     }
     let mut activated = Vec::new();
     for (activation, _, time) in activations(journal)? {
-        let Some(id) = activation.diff.filter(|_| activation.purpose == purpose && !activation.rollback)
-        else {
-            continue;
-        };
+        let counts = activation.purpose == purpose
+            && activation.stage == Stage::Active
+            && !activation.rollback
+            && activation.modes.overlaps(&diff.proposed.modes);
+        let Some(id) = activation.diff.filter(|_| counts) else { continue };
         let other = store::load(journal, &id)?;
         let learned = is_learner(&other.proposed.author);
         activated.push(Activated { time, learned, thresholds: thresholds(&other)? });
     }
     let floor = genesis(journal)?.map(|genesis| serde_json::to_value(genesis.floor)).transpose()?;
-    let base_active = active.is_some_and(|active| active.revision == diff.proposed.base);
-    Ok(Changes { base_active, open, activated, floor })
+    let tried = diff.staged.iter();
+    let tried = tried.map(|s| Tried { stage: s.stage.as_str().to_owned(), since: s.since }).collect();
+    let base_active = rollout(journal, purpose)?.only(&diff.proposed.modes) == Some(diff.proposed.base);
+    Ok(Changes { asked: asked.as_str().to_owned(), tried, base_active, open, activated, floor })
 }

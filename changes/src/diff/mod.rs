@@ -2,7 +2,7 @@
 //!
 //! [`propose`] puts a diff into the journal, [`check`] finds out all that is to be known about it,
 //! [`consent`] lets people approve or refuse, [`gate`] asks the bundle of change control, [`activate`]
-//! makes the new revision the active one in one entry, and [`roll_back`] takes it back in one. The state
+//! makes the new revision the active one in one entry, or tries it, and [`roll_back`] takes it back in one. The state
 //! of a diff, [`Diff`], is computed from the entries of its stream; [`Diff::decide`] is pure.
 
 mod activation;
@@ -17,9 +17,9 @@ mod state;
 mod store;
 mod thresholds;
 
-pub use activation::{Activated, activate, roll_back};
+pub use activation::{Activated, activate, roll_back, stop_failing};
 pub use acts::{ActError, consent, withdraw};
-pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
+pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed, Staged};
 pub use evidence::{CheckError, CheckOptions, Evidence, check};
 pub use gate::{GateError, Judged, gate, judge};
 pub use propose::{Proposal, ProposeError, propose};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cku_authority::{AccessError, Control, Purpose, StoreError, active_for, allowed, genesis};
+use cku_authority::{AccessError, Control, Modes, Purpose, StoreError, allowed, genesis, rollout};
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Worker, access::Resource};
 use cku_gates::{Authentication, Submitter};
@@ -22,6 +22,8 @@ pub struct Proposal<'p> {
     pub title: String,
     /// What the bundle decides over.
     pub purpose: Purpose,
+    /// Where it is to decide.
+    pub modes: Modes,
     /// The bundle as it would be.
     pub bundle: &'p Bundle,
     /// The revision that whoever proposes was looking at; the active one without it.
@@ -73,6 +75,24 @@ pub enum ProposeError {
         /// The name of the active one.
         active: String,
     },
+    /// Several revisions are active where it is to decide.
+    #[error(
+        "several revisions are active in {0}, and a diff applies to one; name modes in which one is active with --mode"
+    )]
+    SeveralBases(Modes),
+    /// A mode that the bundle does not have.
+    #[error("the bundle has no mode `{mode}`: {known}{hint}")]
+    NoSuchMode {
+        /// What was named.
+        mode: String,
+        /// What there is.
+        known: String,
+        /// What was meant, perhaps.
+        hint: String,
+    },
+    /// What decides over changes decides in all modes.
+    #[error("what decides over changes changes in all modes at once; leave --mode away")]
+    AllModes,
     /// It says nothing.
     #[error("the title is empty; say in one sentence why the change is wanted")]
     NoTitle,
@@ -108,7 +128,7 @@ pub fn propose(
     worker: &mut Worker,
     proposal: &Proposal<'_>,
 ) -> Result<Diff, ProposeError> {
-    let Proposal { title, purpose, bundle, base, by, time, expires_at, origin } = proposal;
+    let Proposal { title, purpose, modes, bundle, base, by, time, expires_at, origin } = proposal;
     let control = genesis(journal)?.map(|genesis| genesis.control);
     if control != Some(Control::Managed) {
         return Err(ProposeError::Files);
@@ -119,7 +139,9 @@ pub fn propose(
     if title.trim().is_empty() {
         return Err(ProposeError::NoTitle);
     }
-    let active = active_for(journal, *purpose)?.ok_or(ProposeError::NoBundle(purpose.as_str()))?;
+    let rollout = rollout(journal, *purpose)?;
+    let active = rollout.active.first().ok_or(ProposeError::NoBundle(purpose.as_str()))?.activated.clone();
+    can_be_of(modes, *purpose, bundle)?;
     if *purpose == Purpose::ChangeControl && is_learner(by) {
         return Err(ProposeError::Learner);
     }
@@ -127,22 +149,24 @@ pub fn propose(
         let given = bundle.manifest().name.clone();
         return Err(ProposeError::OtherName { given, active: active.name });
     }
-    let base = base.unwrap_or(active.revision);
-    if base != active.revision {
-        return Err(ProposeError::OtherBase { base, active: active.revision });
+    let active_revision = rollout.only(modes).ok_or_else(|| ProposeError::SeveralBases(modes.clone()))?;
+    let base = base.unwrap_or(active_revision);
+    if base != active_revision {
+        return Err(ProposeError::OtherBase { base, active: active_revision });
     }
-    if bundle.revision() == active.revision {
-        return Err(ProposeError::Nothing(active.revision));
+    if bundle.revision() == active_revision {
+        return Err(ProposeError::Nothing(active_revision));
     }
     let root = TenantPath::root();
     let authors = std::collections::BTreeSet::from([by.principal.to_string()]);
     let resource = Resource::policy_diff(&root, &authors);
-    let mode = super::gate::mode_of(worker.bundle());
+    let mode = super::gate::mode_of(worker.bundle(), modes);
     allowed(journal, worker, by, ("policy:propose", &resource), (&mode, None))?;
     let bytes = files_of(bundle).map_err(StoreError::from)?;
     let proposed = Proposed {
         title: title.trim().to_owned(),
         purpose: *purpose,
+        modes: modes.clone(),
         bundle: active.name,
         base,
         revision: bundle.revision(),
@@ -155,6 +179,25 @@ pub fn propose(
     let id = Digest::of_canonical(&proposed).map_err(StoreError::from)?;
     let diff = Diff::new(id, proposed.clone(), 0);
     Ok(store::add(journal, diff, by, &[Event::Proposed(Box::new(proposed))], vec![bytes])?)
+}
+
+/// Refuses modes that nothing decides in.
+fn can_be_of(modes: &Modes, purpose: Purpose, bundle: &Bundle) -> Result<(), ProposeError> {
+    if purpose == Purpose::ChangeControl && !modes.is_all() {
+        return Err(ProposeError::AllModes);
+    }
+    let known = &bundle.manifest().modes;
+    match modes.names().find(|mode| !known.iter().any(|known| known == mode)) {
+        None => Ok(()),
+        Some(mode) => {
+            let hint = cku_base::suggest(mode, known.iter().map(String::as_str));
+            Err(ProposeError::NoSuchMode {
+                mode: mode.chars().take(80).flat_map(char::escape_debug).collect(),
+                known: known.join(", "),
+                hint: hint.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?")),
+            })
+        }
+    }
 }
 
 /// The files of a bundle, with its tests, as one document.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cku_authority::{BundleError, Chains, StoreError, load_bundle, role_grants};
+use cku_authority::{BundleError, Chains, Modes, StoreError, load_bundle, role_grants};
 use cku_base::{Digest, Principal, TenantPath, Timestamp};
 use cku_engine::{
     Worker,
@@ -13,7 +13,7 @@ use cku_journal::Journal;
 use serde::Serialize;
 
 use super::{
-    Diff, Evidence, GateError,
+    Diff, Evidence, GateError, Staged,
     gate::{judge, mode_of},
     store,
 };
@@ -40,6 +40,10 @@ pub struct Review {
     pub proposed_at: Timestamp,
     /// Until when it can be approved.
     pub expires_at: Timestamp,
+    /// Where it is to decide.
+    pub modes: Modes,
+    /// How it was tried, in the order of time.
+    pub staged: Vec<Staged>,
     /// Where the files come from.
     pub origin: String,
     /// The revision it applies to.
@@ -126,6 +130,8 @@ pub fn review(
         author: diff.proposed.author.principal.clone(),
         proposed_at: diff.proposed.proposed_at,
         expires_at: diff.proposed.expires_at,
+        modes: diff.proposed.modes.clone(),
+        staged: diff.staged.clone(),
         origin: diff.proposed.origin.clone(),
         base: diff.proposed.base,
         revision: diff.proposed.revision,
@@ -146,7 +152,7 @@ fn approvers(journal: &Journal, worker: &mut Worker, diff: &Diff) -> Result<BTre
     let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
     let resource = Resource::policy_diff(&root, &authors);
     let people: BTreeSet<&Principal> = grants.iter().map(|grant| &grant.principal).collect();
-    let mode = mode_of(worker.bundle());
+    let mode = mode_of(worker.bundle(), &diff.proposed.modes);
     let mut may = BTreeSet::new();
     for principal in people {
         let question = Question {

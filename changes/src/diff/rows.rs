@@ -1,6 +1,6 @@
 //! Policy diffs as they are listed; all of it can be computed again from the entries.
 
-use cku_authority::{Purpose, UnreadableEntry};
+use cku_authority::{Modes, Purpose, Stage, UnreadableEntry};
 use cku_base::{Digest, Timestamp};
 use cku_gates::Verdict;
 use cku_journal::{Entry, ProjectError, Projector, Rows};
@@ -18,6 +18,9 @@ pub struct DiffRow {
     pub title: String,
     /// What the bundle decides over.
     pub purpose: Purpose,
+    /// Where it is to decide.
+    #[serde(default, skip_serializing_if = "Modes::is_all")]
+    pub modes: Modes,
     /// Who proposed it, in the text form.
     pub author: String,
     /// When.
@@ -55,6 +58,7 @@ impl Projector for DiffRows {
             Event::Proposed(proposed) => DiffRow {
                 title: proposed.title,
                 purpose: proposed.purpose,
+                modes: proposed.modes,
                 author: proposed.author.principal.to_string(),
                 proposed_at: proposed.proposed_at,
                 expires_at: proposed.expires_at,
@@ -75,6 +79,10 @@ impl Projector for DiffRows {
     }
 }
 
+fn tried(row: &DiffRow) -> bool {
+    [Stage::Shadow.as_str(), "canary"].contains(&row.status.as_str())
+}
+
 fn advance(row: &mut DiffRow, event: &Event, time: Timestamp) {
     match event {
         Event::Proposed(_) => {}
@@ -82,10 +90,13 @@ fn advance(row: &mut DiffRow, event: &Event, time: Timestamp) {
             row.status = "checked".to_owned();
             row.direction = Some(checked.direction.name().to_owned());
         }
+        // What is tried stays so, whatever is said of it, until it goes on or ends.
+        Event::Consented(_) | Event::Decided(_) if tried(row) => {}
         Event::Consented(_) => row.status = "checked".to_owned(),
         Event::Decided(decided) => {
             row.status = if decided.verdict == Verdict::Pass { "approved" } else { "checked" }.to_owned();
         }
+        Event::Staged(staged) => row.status = staged.stage.as_str().to_owned(),
         Event::Ended(ended) => {
             row.status = ended.ending.as_str().to_owned();
             row.ended_at = Some(time);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cku_authority::Stage;
 use cku_base::{Digest, PrincipalKind, Timestamp};
 use cku_gates::{Approval, ApprovalDecision, Submitter, Verdict};
 
-use super::event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed};
+use super::event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed, Staged};
 
 /// How long an approval holds at most.
 const LONGEST: Duration = Duration::from_secs(72 * 3_600);
@@ -23,6 +24,8 @@ pub struct Diff {
     pub approvals: Vec<Approval>,
     /// What change control said last about what was found out last.
     pub decided: Option<Decided>,
+    /// How it was tried, in the order of time; the last holds.
+    pub staged: Vec<Staged>,
     /// How it ended.
     pub ended: Option<Ended>,
     /// The place of its last entry.
@@ -38,6 +41,8 @@ pub enum Status {
     Checked,
     /// Change control let it pass.
     Approved,
+    /// It is tried; change control let it pass for that.
+    Tried(Stage),
     /// It came to this end.
     Ended(Ending),
 }
@@ -49,6 +54,7 @@ impl Status {
             Self::Proposed => "proposed",
             Self::Checked => "checked",
             Self::Approved => "approved",
+            Self::Tried(stage) => stage.as_str(),
             Self::Ended(ending) => ending.as_str(),
         }
     }
@@ -88,13 +94,24 @@ pub enum Command {
     Expire,
     /// End it because its base is no longer active.
     GoStale,
-    /// Make its revision the active one.
-    Activate,
+    /// Try its revision, or make it the active one.
+    Activate(Stage),
     /// Take it back.
     RollBack {
         /// Why.
         reason: String,
     },
+}
+
+impl Command {
+    /// Whether it would end or change what is being tried, which an activation says and nothing else.
+    fn spoils_a_trial(&self) -> bool {
+        match self {
+            Self::Check(_) | Self::Withdraw { .. } | Self::Expire => true,
+            Self::Consent { decision, .. } => *decision == ApprovalDecision::Refuse,
+            Self::Decide(_) | Self::GoStale | Self::Activate(_) | Self::RollBack { .. } => false,
+        }
+    }
 }
 
 /// Why a command is refused.
@@ -140,19 +157,37 @@ pub enum Refusal {
     /// Change control did not let it pass.
     #[error("change control has not let the diff pass; `cku diff show` says what is missing")]
     NotApproved,
+    /// It is tried.
+    #[error("the diff is being tried ({0}); `cku diff rollback` ends that, `cku diff activate` goes on")]
+    Tried(&'static str),
+    /// It was tried further already.
+    #[error("the diff is in {0} already, and goes on from there to a canary or to all runs")]
+    NotBack(&'static str),
     /// It is not active.
-    #[error("the diff is {0}; only an active one is rolled back")]
+    #[error("the diff is {0}; only one that is active or tried is rolled back")]
     NotActive(&'static str),
 }
 
 impl Diff {
     /// A diff that was just proposed.
     pub fn new(id: Digest, proposed: Proposed, seq: u64) -> Self {
-        Self { id, proposed, checked: None, approvals: Vec::new(), decided: None, ended: None, seq }
+        Self {
+            id,
+            proposed,
+            checked: None,
+            approvals: Vec::new(),
+            decided: None,
+            staged: Vec::new(),
+            ended: None,
+            seq,
+        }
     }
 
     /// Where it stands.
     pub fn status(&self) -> Status {
+        if let (None, Some(Staged { stage, .. })) = (&self.ended, self.staged.last()) {
+            return Status::Tried(*stage);
+        }
         match (&self.ended, &self.checked, &self.decided) {
             (Some(ended), _, _) => Status::Ended(ended.ending),
             (None, None, _) => Status::Proposed,
@@ -166,12 +201,15 @@ impl Diff {
         let ended = |ending, reason: &str| vec![Event::Ended(Ended { ending, reason: reason.to_owned() })];
         if let Command::RollBack { reason } = command {
             return match self.status() {
-                Status::Ended(Ending::Activated) => Ok(ended(Ending::RolledBack, reason)),
+                Status::Ended(Ending::Activated) | Status::Tried(_) => Ok(ended(Ending::RolledBack, reason)),
                 status => Err(Refusal::NotActive(status.as_str())),
             };
         }
         if let Status::Ended(ending) = self.status() {
             return Err(Refusal::Ended(ending));
+        }
+        if let (Status::Tried(stage), true) = (self.status(), command.spoils_a_trial()) {
+            return Err(Refusal::Tried(stage.as_str()));
         }
         let expires_at = self.proposed.expires_at;
         let in_time = || if now < expires_at { Ok(()) } else { Err(Refusal::Expired(expires_at)) };
@@ -197,14 +235,33 @@ impl Diff {
                 false => Ok(ended(Ending::Expired, "")),
             },
             Command::GoStale => Ok(ended(Ending::Stale, "its base is no longer active")),
-            Command::Activate => {
+            Command::Activate(stage) => {
                 in_time()?;
-                match self.status() {
-                    Status::Approved => Ok(ended(Ending::Activated, "")),
-                    _ => Err(Refusal::NotApproved),
+                if !self.passed() {
+                    return Err(Refusal::NotApproved);
                 }
+                self.goes_on(*stage)?;
+                Ok(match stage {
+                    Stage::Active => ended(Ending::Activated, ""),
+                    stage => vec![Event::Staged(Staged { stage: *stage, since: now })],
+                })
             }
             Command::RollBack { .. } => Err(Refusal::NotActive(self.status().as_str())),
+        }
+    }
+
+    /// Whether change control let it pass, and nobody said anything since.
+    fn passed(&self) -> bool {
+        matches!(&self.decided, Some(Decided { verdict: Verdict::Pass, .. }))
+    }
+
+    /// Refuses to go back: from a canary to a shadow, or to the stage where it is.
+    fn goes_on(&self, stage: Stage) -> Result<(), Refusal> {
+        let Status::Tried(now) = self.status() else { return Ok(()) };
+        match (now, stage) {
+            (now, stage) if now == stage => Err(Refusal::NotBack(now.as_str())),
+            (Stage::Canary { .. }, Stage::Shadow) => Err(Refusal::NotBack(now.as_str())),
+            _ => Ok(()),
         }
     }
 
@@ -264,6 +321,7 @@ impl Diff {
                 self.approvals.push(approval.clone());
             }
             Event::Decided(decided) => self.decided = Some(decided.clone()),
+            Event::Staged(staged) => self.staged.push(staged.clone()),
             Event::Ended(ended) => self.ended = Some(ended.clone()),
         }
         self

@@ -7,6 +7,7 @@ use cku_base::{Digest, TenantPath};
 use cku_engine::{Bundle, Sources};
 use cku_gates::Submitter;
 use cku_journal::{Command, Draft, Guard, Journal};
+use serde_json::Value;
 
 use super::{
     event::Event,
@@ -93,13 +94,13 @@ pub fn evidence_of(journal: &Journal, diff: &Diff) -> Result<Option<Evidence>, S
 /// Drafts of the entries that say what happened to a diff, and the guard that nothing else did.
 pub(super) fn drafts(
     diff: &Diff,
-    by: &Submitter,
+    actor: &Value,
     events: &[Event],
 ) -> Result<(Vec<Draft>, Guard), StoreError> {
     let (root, subject) = (TenantPath::root(), subject(&diff.id));
     let mut drafts = Vec::with_capacity(events.len());
     for event in events {
-        let body = with_actor(event.members()?, &named(by), &subject);
+        let body = with_actor(event.members()?, actor, &subject);
         drafts.push(Draft { tenant: root.clone(), kind: event.kind(), body });
     }
     Ok((drafts, Guard { tenant: root, subject, after: diff.seq }))
@@ -114,7 +115,7 @@ pub(super) fn add(
     events: &[Event],
     blobs: Vec<Vec<u8>>,
 ) -> Result<Diff, StoreError> {
-    let (drafts, guard) = drafts(&diff, by, events)?;
+    let (drafts, guard) = drafts(&diff, &named(by), events)?;
     let blobs = blobs.into_iter().map(|bytes| (TenantPath::root(), bytes)).collect();
     let appended = journal.append(Command { drafts, key: None, guards: vec![guard], blobs })?;
     let applied = events.iter().zip(&appended.entries);

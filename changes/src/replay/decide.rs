@@ -122,7 +122,7 @@ fn timed(
     worker: &mut Worker,
 ) -> Result<(Box<Decision>, u64), WhyNot> {
     let mut input = input.clone();
-    rebind(&mut input, recorded, worker.bundle().revision());
+    input.rebind(recorded, worker.bundle().revision());
     let begun = Instant::now();
     let decision = decide(worker, &input, false).map_err(|why| match why {
         Undecidable::UnknownMode { .. } => WhyNot::UnknownMode,
@@ -131,54 +131,4 @@ fn timed(
         Undecidable::TimeLimit(_) => WhyNot::TimeLimit,
     })?;
     Ok((Box::new(decision), u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)))
-}
-
-/// Binds approvals to the revision that is asked, as if they had been given under it.
-///
-/// One that was bound to another revision than the recorded one was void. It stays so, also where the
-/// revision that is asked is by chance the one it was given under.
-fn rebind(input: &mut DecisionInput, recorded: Digest, asked: Digest) {
-    if recorded == asked {
-        return;
-    }
-    for approval in &mut input.approvals {
-        if approval.bundle_revision == recorded {
-            approval.bundle_revision = asked;
-        } else if approval.bundle_revision == asked {
-            approval.bundle_revision = recorded;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn an_approval_counts_for_the_revision_that_is_asked_if_it_did_for_the_recorded_one() {
-        let [recorded, asked, third] = ["a", "b", "c"].map(|text| Digest::of(text.as_bytes()));
-        let approval = |revision: Digest| {
-            json!({
-                "approver": {"kind": "user", "id": "rhea", "tenant": "acme"}, "gate": "quality",
-                "decision": "approve", "subject_digest": Digest::of(b"s"), "bundle_revision": revision,
-                "time": "2026-11-20T12:00:00Z", "expires_at": "2026-11-21T12:00:00Z",
-            })
-        };
-        let document = json!({
-            "run_id": "run-1", "tenant": "acme", "mode": "dev",
-            "time": "2026-11-20T12:00:00Z", "submitted_at": "2026-11-20T11:59:00Z",
-            "principal": {"kind": "user", "id": "dana", "tenant": "acme", "authentication": "local"},
-            "submission": {"intent": "tidy up"},
-            "approvals": [approval(recorded), approval(asked), approval(third)],
-            "state": {"kill_switch": false, "role_grants": []},
-        });
-        let (mut input, _) = DecisionInput::read(&document).unwrap();
-        let unchanged = input.clone();
-        rebind(&mut input, recorded, recorded);
-        assert_eq!(input, unchanged);
-        rebind(&mut input, recorded, asked);
-        let bound: Vec<Digest> = input.approvals.iter().map(|a| a.bundle_revision).collect();
-        assert_eq!(bound, [asked, recorded, third]);
-    }
 }

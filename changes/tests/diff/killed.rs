@@ -26,7 +26,7 @@ fn act_until_killed() {
     let Some(path) = std::env::var_os(JOURNAL).map(PathBuf::from) else { return };
     let seed = std::env::var(SEED).unwrap();
     let (journal, chains) = (Journal::open(&path, options()).unwrap(), Chains::default());
-    let actor = Actor { journal: &journal, chains: &chains };
+    let actor = Actor { journal: &journal, chains: &chains, now: noon() };
     for round in 0.. {
         let id = actor.propose(&owned(&format!("s{seed}r{round}")));
         // What the one before was killed at may have left anything active, never anything half done.

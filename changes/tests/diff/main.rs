@@ -12,3 +12,5 @@ mod place;
 mod race;
 #[cfg(test)]
 mod state;
+#[cfg(test)]
+mod trials;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use cku_authority::{
-    Admin, AuthorityRows, Chains, Control, Floor, Genesis, Purpose, active_for, found, load_bundle,
+    Admin, AuthorityRows, Chains, Control, Floor, Genesis, Modes, Purpose, Stage, active_for, found,
+    load_bundle,
 };
 use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_changes::{
@@ -138,7 +139,7 @@ impl Place {
     }
 
     pub(crate) fn actor(&self) -> Actor<'_> {
-        Actor { journal: &self.journal, chains: &self.chains }
+        Actor { journal: &self.journal, chains: &self.chains, now: noon() }
     }
 }
 
@@ -147,9 +148,15 @@ impl Place {
 pub(crate) struct Actor<'p> {
     pub(crate) journal: &'p Journal,
     pub(crate) chains: &'p Chains,
+    pub(crate) now: Timestamp,
 }
 
 impl Actor<'_> {
+    /// The same at another time.
+    pub(crate) fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
     fn worker(&self) -> Worker {
         let active = active_for(self.journal, Purpose::ChangeControl).unwrap().unwrap();
         Worker::new(load_bundle(self.journal, active.revision).unwrap())
@@ -168,6 +175,7 @@ impl Actor<'_> {
         let mut proposal = Proposal {
             title: "another owner".to_owned(),
             purpose: Purpose::Gates,
+            modes: Modes::all(),
             bundle,
             base: None,
             by: by.clone(),
@@ -214,7 +222,11 @@ impl Actor<'_> {
     }
 
     pub(crate) fn activate(&self, id: &Digest, who: &str) -> Result<Activated, ActError> {
-        diff::activate(self.journal, self.chains, &mut self.worker(), id, &person(who), noon())
+        self.stage(id, Stage::Active, who)
+    }
+
+    pub(crate) fn stage(&self, id: &Digest, stage: Stage, who: &str) -> Result<Activated, ActError> {
+        diff::activate(self.journal, self.chains, &mut self.worker(), (id, stage), &person(who), self.now)
     }
 
     pub(crate) fn roll_back(&self, id: &Digest, who: &str, at: Timestamp) -> Result<Activated, ActError> {

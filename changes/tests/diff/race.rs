@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 
 use cku_authority::Purpose;
+#[cfg(not(feature = "unguarded"))]
+use cku_authority::{Modes, Stage};
 use cku_changes::diff;
 use cku_gates::ApprovalDecision;
 use cku_journal::Kind;
@@ -34,12 +36,23 @@ pub(crate) fn something(actor: Actor<'_>, dice: &mut Dice, owner: &str) {
     match (dice.below(12), one) {
         (0..2, _) | (_, None) => {
             // Somebody else may have activated meanwhile; then it applies to what is active no longer.
-            if let Ok(diff) = actor.propose_as(&crate::place::person("otto"), &owned(owner), |_| {}) {
+            let modes = match dice.below(3) {
+                0 => Modes::all(),
+                1 => Modes::of(["dev"]),
+                _ => Modes::of(["staging", "prod"]),
+            };
+            let otto = crate::place::person("otto");
+            if let Ok(diff) = actor.propose_as(&otto, &owned(owner), |proposal| proposal.modes = modes) {
                 let _ = actor.check(&diff.id);
             }
         }
         (2..5, Some(id)) => drop(actor.approve(&id, who)),
-        (5..9, Some(id)) => drop(actor.activate(&id, if who == "otto" { "otto" } else { "dana" })),
+        (5, Some(id)) => {
+            let canary = Stage::Canary { share: 1_000.try_into().unwrap(), stop_after: None };
+            let stage = if dice.below(2) == 0 { Stage::Shadow } else { canary };
+            drop(actor.stage(&id, stage, "dana"));
+        }
+        (6..9, Some(id)) => drop(actor.activate(&id, if who == "otto" { "otto" } else { "dana" })),
         (9, Some(id)) => drop(actor.roll_back(&id, "ada", crate::place::noon())),
         (10, Some(id)) => drop(actor.check(&id)),
         (_, Some(id)) if dice.below(4) == 0 => drop(actor.withdraw(&id, who)),
@@ -167,4 +180,31 @@ fn an_unapproved_activation_is_found_by_the_checker() {
     crate::place::note(&place.journal, Kind::BundleActivated, "bundle", body);
     let found = faults(&place.journal);
     assert!(found.iter().any(|fault| fault.contains("unapproved")), "{found:?}");
+}
+
+#[test]
+fn a_rollback_to_something_else_and_another_revision_are_found_by_the_checker() {
+    let place = Place::new();
+    let actor = place.actor();
+    let id = actor.propose(&owned("a"));
+    actor.approve(&id, "rhea").unwrap();
+    actor.activate(&id, "dana").unwrap();
+    let (diff, other) = (diff::load(&place.journal, &id).unwrap(), owned("b"));
+    let (activated, _) = cku_authority::activation(&other, Purpose::Gates).unwrap();
+    let mut body = serde_json::to_value(&activated).unwrap();
+    body["diff"] = json!(diff.id);
+    let again = body.clone();
+    body["rollback"] = json!(true);
+    crate::place::note(
+        &place.journal,
+        Kind::DiffEnded,
+        &diff::subject(&id),
+        json!({"ending": "rolled_back"}),
+    );
+    crate::place::note(&place.journal, Kind::BundleActivated, "bundle", body);
+    let found = faults(&place.journal);
+    assert!(found.iter().any(|fault| fault.contains("not active right before")), "{found:?}");
+    crate::place::note(&place.journal, Kind::BundleActivated, "bundle", again);
+    let found = faults(&place.journal);
+    assert!(found.iter().any(|fault| fault.contains("not what was proposed")), "{found:?}");
 }

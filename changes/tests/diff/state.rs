@@ -1,6 +1,6 @@
 //! The machine of states, on its own.
 
-use cku_authority::Purpose;
+use cku_authority::{Modes, Purpose, Stage};
 use cku_base::Digest;
 use cku_changes::{
     diff::{Checked, Command, Decided, Diff, Ending, Event, Proposed, Status},
@@ -15,6 +15,7 @@ fn diff() -> Diff {
     let proposed = Proposed {
         title: "t".to_owned(),
         purpose: Purpose::Gates,
+        modes: Modes::all(),
         bundle: "b".to_owned(),
         base: Digest::of(b"base"),
         revision: Digest::of(b"new"),
@@ -29,6 +30,11 @@ fn diff() -> Diff {
 
 fn evidence(n: u8) -> Digest {
     Digest::of(&[n])
+}
+
+fn stage() -> impl Strategy<Value = Stage> {
+    let canary = |share: u32| Stage::Canary { share: share.try_into().unwrap(), stop_after: None };
+    prop_oneof![2 => Just(Stage::Active), 1 => Just(Stage::Shadow), 1 => (1u32..4).prop_map(canary)]
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -64,7 +70,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Withdraw { reason: String::new() }),
         1 => Just(Command::Expire),
         1 => Just(Command::GoStale),
-        4 => Just(Command::Activate),
+        5 => stage().prop_map(Command::Activate),
         2 => Just(Command::RollBack { reason: String::new() }),
     ]
 }
@@ -88,6 +94,10 @@ proptest! {
             match before {
                 Status::Ended(Ending::Activated) => prop_assert!(rolls_back),
                 Status::Ended(_) => prop_assert!(false, "{command:?} after {before:?}"),
+                Status::Tried(_) => {
+                    let spoils = matches!(command, Command::Check(_) | Command::Withdraw { .. } | Command::Expire);
+                    prop_assert!(!spoils, "{command:?} while it is tried");
+                }
                 _ => prop_assert!(!rolls_back),
             }
             let late = hours >= 72;
@@ -109,8 +119,10 @@ proptest! {
                     prop_assert_eq!(Some(decided.evidence), checked);
                     passed = (decided.verdict == Verdict::Pass).then_some(decided.evidence);
                 }
-                Command::Activate => {
+                Command::Activate(stage) => {
                     prop_assert!(!late && passed.is_some() && passed == checked);
+                    let back = matches!((before, stage), (Status::Tried(Stage::Canary { .. }), Stage::Shadow));
+                    prop_assert!(!back && before != Status::Tried(*stage));
                 }
                 Command::Expire => prop_assert!(late),
                 _ => {}
@@ -125,7 +137,8 @@ proptest! {
                 }
             }
             let approved = diff.status() == Status::Approved;
-            prop_assert_eq!(approved, diff.status().is_open() && passed.is_some());
+            let tried = matches!(diff.status(), Status::Tried(_));
+            prop_assert_eq!(approved, diff.status().is_open() && passed.is_some() && !tried);
         }
     }
 }

@@ -249,14 +249,17 @@ fn act(by: &By, command: &Command) -> Result<Run, Exit> {
     let journal = by.journal.open()?;
     let genesis = journal::genesis(&journal)?;
     let who = by.token.submitter(&journal, &genesis)?;
-    let (tenant, _) = cku_runs::find(&journal, &by.run).map_err(|e| render::problems::of_store(&e))?;
-    let mut worker = journal::active_worker(&journal)?;
+    let (tenant, row) = cku_runs::find(&journal, &by.run).map_err(|e| render::problems::of_store(&e))?;
+    // Who may do it is for the bundle that decides over this run.
+    let mut worker = journal::worker_of(&journal, &row.mode, &by.run)?;
     let done = cku_runs::act(&journal, &mut worker, (&tenant, &by.run), &who, command, journal::now());
-    done.map_err(|error| render::problems::of_act(&error))
+    let run = done.map_err(|error| render::problems::of_act(&error))?;
+    super::trial::stop_failing(&journal)?;
+    Ok(run)
 }
 
 /// A share like `0.95`, in ten-thousandths.
-fn share(text: &str) -> Result<BasisPoints, String> {
+pub(super) fn share(text: &str) -> Result<BasisPoints, String> {
     let refused = || "write a share from 0 to 1 with at most four digits, like `0.95`".to_owned();
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());

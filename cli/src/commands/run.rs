@@ -5,15 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use cku_authority::{Admin, Chains, Control, Floor, Genesis};
+use cku_authority::{Admin, Chains, Control, Deciding, Floor, Genesis, Purpose};
 use cku_base::{TenantPath, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
 use cku_journal::Journal;
-use cku_runs::{Command, Ending, Execution, Gated, PlanFile, Request, Run, Status};
+use cku_runs::{Command, Ending, Execution, Gated, PlanFile, Request, Run, Status, Trial};
 use cku_skills::{Cancel, Launcher, Workspace};
 
-use super::{collect, init};
+use super::{collect, init, trial};
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
@@ -53,6 +53,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
 
+    /// Decide under no older activation than this one, as `cku diff activate` prints it.
+    #[arg(long, value_name = "NUMBER")]
+    at_least: Option<u64>,
+
     /// Let commands write anywhere, where the kernel cannot confine them.
     #[arg(long)]
     unconfined: bool,
@@ -90,7 +94,8 @@ struct Site {
     journal: Journal,
     genesis: Genesis,
     by: Submitter,
-    bundle: Arc<Bundle>,
+    /// What a folder says; none where change control says what decides over a run.
+    files: Option<Arc<Bundle>>,
     launcher: Launcher,
     chains: Chains,
 }
@@ -105,8 +110,9 @@ fn site(args: &Args, mode: Option<&str>) -> Result<Site, Exit> {
     };
     let genesis = journal::genesis(&journal)?;
     let by = args.token.submitter(&journal, &genesis)?;
-    let bundle = bundle(args, &journal, &genesis, &by)?;
-    Ok(Site { journal, genesis, by, bundle, launcher: launcher(args)?, chains: Chains::default() })
+    let files = files(args, &journal, &genesis, &by)?;
+    at_least(args, &journal)?;
+    Ok(Site { journal, genesis, by, files, launcher: launcher(args)?, chains: Chains::default() })
 }
 
 /// The real name of a journal: claims and backups lie beside it, by whatever name it is reached.
@@ -143,8 +149,13 @@ fn single_user(args: &Args, path: &Path, mode: &str) -> Result<Journal, Exit> {
     Ok(journal)
 }
 
-/// The bundle that decides: what control says is active.
-fn bundle(args: &Args, journal: &Journal, genesis: &Genesis, by: &Submitter) -> Result<Arc<Bundle>, Exit> {
+/// The bundle that decides, where a folder says so; it is made the active one.
+fn files(
+    args: &Args,
+    journal: &Journal,
+    genesis: &Genesis,
+    by: &Submitter,
+) -> Result<Option<Arc<Bundle>>, Exit> {
     let local = genesis.authentication == Authentication::Local;
     if args.bundle.is_some() && !local {
         return Err(journal::refuse(
@@ -152,12 +163,38 @@ fn bundle(args: &Args, journal: &Journal, genesis: &Genesis, by: &Submitter) -> 
         ));
     }
     if genesis.control == Control::Managed {
-        return cku_authority::active(journal).map_err(|e| render::problems::of_bundle(&e));
+        return Ok(None);
     }
     let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
     let bundle = load::bundle_or_baseline(directory.as_deref())?;
     cku_authority::activate(journal, by, &bundle).map_err(|e| render::problems::of_bundle(&e))?;
-    Ok(bundle)
+    Ok(Some(bundle))
+}
+
+/// Refuses to decide under an older activation than was asked for.
+fn at_least(args: &Args, journal: &Journal) -> Result<(), Exit> {
+    let Some(wanted) = args.at_least else { return Ok(()) };
+    let rollout =
+        cku_authority::rollout(journal, Purpose::Gates).map_err(|e| render::problems::of_store(&e))?;
+    match rollout.latest >= wanted {
+        true => Ok(()),
+        false => Err(journal::refuse(&format!(
+            "the last activation of this journal is {}, and at least {wanted} was asked for",
+            rollout.latest
+        ))),
+    }
+}
+
+impl Site {
+    /// What decides over a run, and what is tried on it.
+    fn deciding(&self, mode: &str, run: &str) -> Result<Deciding, Exit> {
+        match &self.files {
+            Some(bundle) => Ok(Deciding { bundle: bundle.clone(), canary: None, shadow: None }),
+            None => {
+                cku_authority::deciding(&self.journal, mode, run).map_err(|e| render::problems::of_bundle(&e))
+            }
+        }
+    }
 }
 
 fn launcher(args: &Args) -> Result<Launcher, Exit> {
@@ -189,13 +226,14 @@ fn begin(args: &Args, plan: &Path) -> Result<Exit, Exit> {
     let root = args.workspace.as_deref().unwrap_or(Path::new("."));
     Workspace::check(root, &args.journal.path()?).map_err(|e| journal::refuse(&e.to_string()))?;
     let site = site(args, Some(&mode))?;
-    has_mode(&site.bundle, &mode)?;
-    let workspace = workspace(&site.journal, root)?;
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
     let time = journal::now();
+    let id = cku_runs::run_id(time, random);
+    has_mode(&site.deciding(&mode, &id)?.bundle, &mode)?;
+    let workspace = workspace(&site.journal, root)?;
     let request = Request {
-        id: cku_runs::run_id(time, random),
+        id,
         tenant,
         mode,
         by: site.by.clone(),
@@ -228,7 +266,7 @@ fn resume(args: &Args, id: &str) -> Result<Exit, Exit> {
     // Nobody else may be at it: whoever resumes takes what runs for broken off.
     let idle = cku_runs::claim(&site.journal, id, &holder());
     idle.map(drop).map_err(|error| journal::refuse(&format!("{id} is being carried out: {error}")))?;
-    let mut worker = Worker::new(site.bundle.clone());
+    let mut worker = Worker::new(site.deciding(&run.submitted.mode, id)?.bundle);
     let acted =
         cku_runs::act(&site.journal, &mut worker, (&tenant, id), &site.by, &Command::Resume, journal::now());
     let run = acted.map_err(|error| render::problems::of_act(&error))?;
@@ -263,9 +301,16 @@ fn workspace_of(args: &Args, run: &Run) -> Result<PathBuf, Exit> {
 
 /// Asks the gates, shows what they say, and carries the run out if they let it go ahead.
 fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Result<Exit, Exit> {
-    let mut worker = Worker::new(site.bundle.clone());
+    let Deciding { bundle, canary, shadow } = site.deciding(&run.submitted.mode, &run.id)?;
+    let mut worker = Worker::new(bundle);
+    let mut shadow = shadow.map(|(diff, bundle)| (diff, Worker::new(bundle)));
     warn_of_denials(site, &mut worker, &run)?;
-    let gated = cku_runs::gate(&site.journal, &site.chains, &mut worker, run, journal::now());
+    let trial = match (canary, &mut shadow) {
+        (Some(diff), _) => Trial::Canary(diff),
+        (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
+        (None, None) => Trial::None,
+    };
+    let gated = cku_runs::gate_trying(&site.journal, &site.chains, (&mut worker, trial), run, journal::now());
     let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
     if args.format == Format::Pretty {
         output::result(render::decision::render(&gated.decision, &gated.input))?;
@@ -337,6 +382,7 @@ fn carry_out(
     let ended = cku_runs::execute(&execution, worker, &run);
     progress.finish();
     let run = ended.map_err(|e| render::problems::of_execution(&e))?;
+    trial::stop_failing(&site.journal)?;
     match args.format {
         Format::Pretty => output::result(shown::end(&run))?,
         Format::Json => output::json(&shown::document(&run, gated.map(|g| &g.decision), None))?,

@@ -1,6 +1,7 @@
 //! What people do to policy diffs: approve, refuse, withdraw, activate, roll back.
 
-use cku_authority::Chains;
+use cku_authority::{Chains, Stage};
+use cku_base::BasisPoints;
 use cku_changes::diff;
 use cku_gates::{ApprovalDecision, Verdict};
 
@@ -38,14 +39,39 @@ pub(crate) struct ReasonArgs {
     reason: String,
 }
 
-/// Make the revision of an approved policy diff the active one.
+/// Make the revision of an approved policy diff the active one, or try it first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ActivateArgs {
     #[command(flatten)]
     by: By,
+
+    /// Let it decide beside what is active, without effect.
+    #[arg(long, conflicts_with = "canary")]
+    shadow: bool,
+
+    /// Let it decide over this share of the runs, like `0.1`.
+    #[arg(long, value_name = "SHARE", value_parser = crate::commands::acts::share)]
+    canary: Option<BasisPoints>,
+
+    /// Take the canary back by itself when so many of its runs have failed.
+    #[arg(long, value_name = "RUNS", requires = "canary", value_parser = clap::value_parser!(u64).range(1..))]
+    stop_after: Option<u64>,
 }
 
-/// Take the last activation back: the revision before it is active again.
+impl ActivateArgs {
+    fn stage(&self) -> Result<Stage, Exit> {
+        match (self.shadow, self.canary) {
+            (true, _) => Ok(Stage::Shadow),
+            (false, None) => Ok(Stage::Active),
+            (false, Some(share)) if share.get() == 0 => {
+                Err(journal::refuse("--canary 0 decides over nothing; give a share like `0.1`"))
+            }
+            (false, Some(share)) => Ok(Stage::Canary { share, stop_after: self.stop_after }),
+        }
+    }
+}
+
+/// Take the last activation, or a trial, back: the revision before it decides again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RollbackArgs {
     #[command(flatten)]
@@ -90,13 +116,22 @@ pub(super) fn withdraw(args: &ReasonArgs) -> Result<Exit, Exit> {
 
 pub(super) fn activate(args: &ActivateArgs) -> Result<Exit, Exit> {
     let Acting { journal, by, id, mut worker } = args.by.open()?;
-    let done = diff::activate(&journal, &Chains::default(), &mut worker, &id, &by, journal::now());
+    let stage = args.stage()?;
+    let done = diff::activate(&journal, &Chains::default(), &mut worker, (&id, stage), &by, journal::now());
     let activated = done.map_err(|error| not_done(&error))?;
+    let (id, modes) = (short(&activated.diff.id), &activated.diff.proposed.modes);
+    let does = match stage {
+        Stage::Active => format!("is active in {modes}"),
+        Stage::Shadow => format!("decides in {modes} beside what is active, without effect"),
+        Stage::Canary { share, .. } => {
+            let percent = f64::from(share.get()) / 100.0;
+            format!("decides over {percent} % of the runs in {modes}")
+        }
+    };
+    let back = if stage == Stage::Active { " for 7 days" } else { "" };
     output::result(format_args!(
-        "{} is active (activation {})\n`cku diff rollback {}` takes it back for 7 days\n",
-        activated.revision,
-        activated.activation,
-        short(&activated.diff.id)
+        "{} {does} (activation {})\n`cku diff rollback {id}` takes it back{back}\n",
+        activated.revision, activated.activation,
     ))?;
     Ok(Exit::Pass)
 }
@@ -106,7 +141,7 @@ pub(super) fn roll_back(args: &RollbackArgs) -> Result<Exit, Exit> {
     let done = diff::roll_back(&journal, &mut worker, &id, &by, &args.reason, journal::now());
     let activated = done.map_err(|error| not_done(&error))?;
     output::result(format_args!(
-        "rolled back; {} is active again (activation {})\n",
+        "rolled back; {} decides again (activation {})\n",
         activated.revision, activated.activation
     ))?;
     Ok(Exit::Pass)

@@ -7,6 +7,7 @@ mod propose;
 mod review;
 mod show;
 mod source;
+mod watch;
 
 use cku_authority::{Purpose, active_for, load_bundle};
 use cku_base::Digest;
@@ -40,6 +41,7 @@ enum Command {
     Activate(acts::ActivateArgs),
     Rollback(acts::RollbackArgs),
     List(list::Args),
+    Watch(watch::Args),
 }
 
 /// Runs the subcommand.
@@ -55,6 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         Command::Activate(args) => acts::activate(args),
         Command::Rollback(args) => acts::roll_back(args),
         Command::List(args) => list::run(args),
+        Command::Watch(args) => watch::run(args),
     }
 }
 
@@ -101,7 +104,7 @@ fn change_control(journal: &Journal) -> Result<Worker, Exit> {
 }
 
 /// Shows why an act on a diff did not happen.
-fn not_done(error: &ActError) -> Exit {
+pub(super) fn not_done(error: &ActError) -> Exit {
     match error {
         ActError::Access(error) => problems::of_access(error),
         ActError::Gate(error) => not_judged(error),
@@ -114,9 +117,11 @@ fn not_done(error: &ActError) -> Exit {
             crate::output::problem(foreign(&error.to_string()));
             Exit::Reject
         }
-        ActError::Refused(_) | ActError::TakesToken | ActError::NotLast | ActError::TooLate(_) => {
-            journal::refuse(&foreign(&error.to_string()))
-        }
+        ActError::Refused(_)
+        | ActError::TakesToken
+        | ActError::OtherTrial { .. }
+        | ActError::NotLast
+        | ActError::TooLate(_) => journal::refuse(&foreign(&error.to_string())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cku_authority::Purpose;
+use cku_authority::{Modes, Purpose};
 use cku_changes::diff::{self, Proposal, ProposeError};
 
 use super::{check, source};
@@ -31,6 +31,10 @@ pub(crate) struct Args {
     /// Change what decides over changes, not what decides over runs.
     #[arg(long)]
     change_control: bool,
+
+    /// Let it decide in this mode only; may be given more than once.
+    #[arg(long, value_name = "MODE", conflicts_with = "change_control")]
+    mode: Vec<String>,
 
     /// How long it can be approved.
     #[arg(long, value_name = "SPAN", default_value = "72h")]
@@ -66,6 +70,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     let proposal = Proposal {
         title: args.title.clone(),
         purpose: if args.change_control { Purpose::ChangeControl } else { Purpose::Gates },
+        modes: Modes::of(args.mode.iter().map(String::as_str)),
         bundle: &proposed.bundle,
         base: proposed.base,
         by: by.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use cku_authority::Chains;
+use cku_authority::{Chains, Stage};
 use cku_changes::{
     diff::{self, Diff, Evidence, Review, ReviewError},
     prove::{Direction, Part, Proof, invariants::InvariantOutcome},
@@ -10,6 +10,8 @@ use cku_changes::{
 use cku_engine::Worker;
 use cku_gates::{ApprovalDecision, Decision, Verdict};
 use cku_journal::Journal;
+use cku_runs::TrialCounts;
+use serde::Serialize;
 
 use super::{not_judged, short};
 use crate::{
@@ -51,17 +53,33 @@ pub(super) fn show(
         ReviewError::Store(error) => problems::of_store(error),
         ReviewError::Gate(error) => not_judged(error),
     })?;
+    let counts = match diff.staged.is_empty() {
+        true => None,
+        false => Some(cku_runs::trial_counts(journal, &diff.id).map_err(|e| problems::of_store(&e))?),
+    };
+    let page = |markdown| Page { review: &review, counts, markdown };
     match format {
-        Format::Json => output::json(&review)?,
-        Format::Pretty => output::result(Page { review: &review, markdown: false })?,
-        Format::Markdown => output::result(Page { review: &review, markdown: true })?,
+        Format::Json => output::json(&Document { review: &review, trial: counts })?,
+        Format::Pretty => output::result(page(false))?,
+        Format::Markdown => output::result(page(true))?,
     }
     Ok(review.decision.map_or(Exit::Pass, |decision| Exit::from(decision.verdict)))
+}
+
+/// A review for programs.
+#[derive(Serialize)]
+struct Document<'r> {
+    #[serde(flatten)]
+    review: &'r Review,
+    /// What came of trying it; none where it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialCounts>,
 }
 
 /// A review as text; in Markdown headings and code are marked, for a terminal they are coloured.
 struct Page<'r> {
     review: &'r Review,
+    counts: Option<TrialCounts>,
     markdown: bool,
 }
 
@@ -70,6 +88,7 @@ impl fmt::Display for Page<'_> {
         let review = self.review;
         self.opening(f)?;
         self.verdict(f)?;
+        self.tried(f)?;
         self.changes(f)?;
         if let Some(evidence) = &review.evidence {
             self.directions(f, evidence)?;
@@ -110,9 +129,10 @@ impl Page<'_> {
             false => writeln!(f, "{bold}{}{bold:#}\n{id}: {}", foreign_whole(&review.title), self.stands())?,
         }
         let by = format!(
-            "{} ({}), proposed by {} at {} from {}; it can be approved until {}",
+            "{} ({}) in {}, proposed by {} at {} from {}; it can be approved until {}",
             review.bundle,
             review.purpose,
+            review.modes,
             review.author,
             review.proposed_at,
             review.origin,
@@ -157,6 +177,26 @@ impl Page<'_> {
         }
         self.heading(f, "What change control says")?;
         missing.iter().try_for_each(|line| self.item(f, line))
+    }
+
+    /// What came of trying it.
+    fn tried(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(counts) = &self.counts else { return Ok(()) };
+        self.heading(f, "What trying it showed")?;
+        for staged in &self.review.staged {
+            let how = match staged.stage {
+                Stage::Canary { share, stop_after } => {
+                    let stop = stop_after.map_or_else(String::new, |n| format!(", to stop after {n} failed"));
+                    format!("canary over {} % of the runs{stop}", f64::from(share.get()) / 100.0)
+                }
+                stage => stage.as_str().to_owned(),
+            };
+            self.item(f, &format!("{how} since {}", staged.since))?;
+        }
+        let TrialCounts { decisions, flips, undecided, ended, failed } = counts;
+        let asked = format!("{decisions} decisions: {flips} would flip, {undecided} it could not make");
+        self.item(f, &asked)?;
+        self.item(f, &format!("{ended} runs of the canary were carried out, {failed} of them failed"))
     }
 
     fn changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
