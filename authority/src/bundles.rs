@@ -145,10 +145,9 @@ pub fn load(journal: &Journal, revision: Digest) -> Result<Arc<Bundle>, BundleEr
     if bundle.revision() == revision { Ok(Arc::new(bundle)) } else { Err(BundleError::Unloadable(revision)) }
 }
 
-/// The files of a bundle, without its tests, as one document.
+/// The files of a bundle, tests included, as one document.
 fn bytes_of(bundle: &Bundle) -> Result<Vec<u8>, canonical::CanonicalError> {
     let files = bundle.sources().files().iter();
-    let files: BTreeMap<&str, Value> =
-        files.filter(|f| !f.kind.is_test()).map(|f| (f.path.as_str(), Value::from(&*f.text))).collect();
+    let files: BTreeMap<&str, Value> = files.map(|f| (f.path.as_str(), Value::from(&*f.text))).collect();
     canonical::to_vec(&files)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cku_base::TenantPath;
+use cku_base::{TenantPath, Timestamp};
 use cku_engine::{Bundle, access::RoleGrant};
 use cku_gates::Submitter;
 use cku_journal::{AppendError, Command, Guard, Journal, Kind, OpenError, Options};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     bundles::{ACTIVATIONS, activation},
-    office::{self, ADMIN, GENESIS, Genesis, Purpose, RoleChange, role_subject},
+    office::{self, ADMIN, GENESIS, Genesis, KeyTrusted, Purpose, RoleChange, role_subject},
     rows::KEYS,
     store::{self, StoreError},
 };
@@ -102,6 +102,13 @@ pub fn found(
         Err(AppendError::Conflict { .. }) => Err(FoundingError::Twice),
         Err(error) => Err(StoreError::from(error).into()),
     }
+}
+
+/// When each key that the genesis does not name was trusted.
+pub fn keys_trusted_at(journal: &Journal) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let entries = journal.stream(&TenantPath::root(), office::KEYS)?;
+    let trusted = entries.iter().filter(|entry| entry.kind() == Kind::KeyTrusted);
+    trusted.map(|entry| Ok((store::body::<KeyTrusted>(entry)?.id, entry.header.time))).collect()
 }
 
 /// The keys that a journal trusts or trusted, as `auth` reads them.

@@ -34,7 +34,9 @@ pub use bundles::{
     active_revision, deciding, genesis, load as load_bundle, rollout,
 };
 pub use chains::Chains;
-pub use founding::{FoundingError, can_found, found, found_at, keys_changed_at, trusted_keys};
+pub use founding::{
+    FoundingError, can_found, found, found_at, keys_changed_at, keys_trusted_at, trusted_keys,
+};
 pub use grants::{freeze, kill_switch, revoked_keys, role_grants};
 pub use office::{
     AccessDecided, Admin, BundleActivated, Control, Floor, FreezeSet, GENESIS, Genesis, KeyRevoked,

@@ -10,7 +10,7 @@ use std::{
 
 use cku_base::{
     Digest,
-    diagnostic::{Diagnostic, Place},
+    diagnostic::{Diagnostic, LineIndex, Place},
 };
 use serde::Serialize;
 
@@ -143,6 +143,13 @@ impl Sources {
         Digest::of_canonical(&listing).unwrap_or_else(|_| Digest::of(b""))
     }
 
+    /// Characters at which the languages of a bundle do not agree whether a line, or the file, ends there.
+    ///
+    /// A comment that ends for one reader and not for another could hide what is after it.
+    pub(crate) fn unprintable(&self) -> Vec<Diagnostic> {
+        self.files.iter().filter_map(unprintable).collect()
+    }
+
     fn push(&mut self, path: String, text: Arc<str>) {
         match FileKind::of(&path) {
             Some(kind) => self.files.push(BundleFile { path, kind, text }),
@@ -239,6 +246,21 @@ impl Sources {
     }
 }
 
+fn unprintable(file: &BundleFile) -> Option<Diagnostic> {
+    let text = &*file.text;
+    let refused = |(at, c): &(usize, char)| match c {
+        '\t' | '\n' => false,
+        '\r' => !text.get(at + 1..).is_some_and(|after| after.starts_with('\n')),
+        '\u{2028}' | '\u{2029}' => true,
+        c => c.is_control(),
+    };
+    let (at, c) = text.char_indices().find(refused)?;
+    let place = LineIndex::new(text).place(&file.path, at..at + c.len_utf8());
+    let message = format!("the control character U+{:04X}", u32::from(c));
+    let help = "only tabs and line ends stand in the files of a bundle; write it as an escape in a string";
+    Some(Diagnostic::error("B001", message).at(place).label("here").help(help))
+}
+
 fn is_documentation(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.ends_with(".md") || name.starts_with("LICENSE") || name.starts_with("NOTICE")
@@ -260,6 +282,25 @@ mod tests {
         assert_eq!(bare.revision(), tested.revision());
         let moved = Sources::from_files([("bundle.yaml", "name: x"), ("b.rego", "package a")]);
         assert_ne!(bare.revision(), moved.revision());
+    }
+
+    #[test]
+    fn what_could_end_a_line_for_one_reader_and_not_for_another_is_refused() {
+        let found = |text: &str| {
+            let sources = Sources::from_files([("a.rego", text)]);
+            sources.unprintable().first().map(|problem| problem.message.clone())
+        };
+        assert_eq!(found("package a\n\n# Größe \u{200b}\r\n\tx := 1\n"), None);
+        for (text, character) in [
+            ("# x\0\ndeny := 1\n", "U+0000"),
+            ("// x\rpermit (principal, action, resource);\n", "U+000D"),
+            ("# x\u{b}", "U+000B"),
+            ("# x\u{85}y", "U+0085"),
+            ("# x\u{2028}y", "U+2028"),
+            ("ends with\r", "U+000D"),
+        ] {
+            assert_eq!(found(text), Some(format!("the control character {character}")), "{text:?}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The entries about authority, as a condition; [`crate::Kind::is_authority`] says the same.
 macro_rules! authority {
     () => {
-        "kind IN ('genesis/1', 'role.granted/1', 'role.revoked/1', 'key.trusted/1', 'key.revoked/1', 'session.revoked/1', 'killswitch.set/1', 'bundle.activated/1')"
+        "kind IN ('genesis/1', 'role.granted/1', 'role.revoked/1', 'key.trusted/1', 'key.revoked/1', 'session.revoked/1', 'killswitch.set/1', 'freeze.set/1', 'bundle.activated/1')"
     };
 }
 pub(crate) const AUTHORITY: &str = authority!();

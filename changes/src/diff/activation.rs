@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cku_authority::{
     ACTIVATIONS, BundleActivated, CKU, Chains, Purpose, Rollout, Stage, StoreError, activation, activations,
-    draft_of, genesis, last, load_bundle, named, revoked_keys, role_grants, rollout,
+    draft_of, genesis, keys_trusted_at, last, load_bundle, named, revoked_keys, role_grants, rollout,
 };
 use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{Worker, access::roles_of};
@@ -20,9 +20,14 @@ use super::{
     state::{Command, Diff, Refusal, Status},
     store,
 };
+use crate::prove::Direction;
 
 /// How long a change can be taken back.
 const ROLLBACK_WINDOW: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+
+/// How long a key is trusted before what it signs counts as the word of an administrator over what decides
+/// over changes.
+const KEY_AGE: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
 
 /// A diff that became active, or is tried.
 #[derive(Debug)]
@@ -77,6 +82,10 @@ pub fn activate(
             return Err(not_passed(&judged));
         }
         floor(journal, &diff, &judged, now)?;
+        let violated = store::evidence_of(journal, &diff)?.map(|evidence| evidence.violated());
+        if let Some(bound) = violated.iter().flatten().next() {
+            return Err(ActError::Violated(bound.clone()));
+        }
         let (decided, input) = gate::decided(&diff, &judged)?;
         let mut events = diff.decide(by, &Command::Decide(decided), now)?;
         let passed = events.iter().fold(diff.clone(), |passed, event| passed.apply(event, diff.seq));
@@ -114,18 +123,15 @@ fn floor(journal: &Journal, diff: &Diff, judged: &Judged, now: Timestamp) -> Res
     }
     let floor = genesis(journal)?.map_or(u32::MAX, |genesis| genesis.floor.change_control_admins);
     let (root, grants) = (TenantPath::root(), role_grants(journal, &TenantPath::root())?);
-    let revoked = revoked_keys(journal)?;
+    let (revoked, young) = (revoked_keys(journal)?, young_keys(journal, now)?);
     let decision = &judged.decision;
     let admins: BTreeSet<&Principal> = diff
         .approvals
         .iter()
-        .filter(|a| a.decision == ApprovalDecision::Approve && now < a.expires_at && a.time <= now)
-        .filter(|a| {
-            (a.subject_digest, a.bundle_revision) == (decision.subject_digest, decision.bundle_revision)
-        })
-        .filter(|a| a.key.as_ref().is_none_or(|key| !revoked.contains(key)))
+        .filter(|a| a.decision == ApprovalDecision::Approve && diff.counts(a, decision, now, &revoked))
+        .filter(|a| a.key.as_ref().is_none_or(|key| !young.contains(key)))
         .map(|a| &a.approver)
-        .filter(|who| who.kind == PrincipalKind::User && **who != diff.proposed.author.principal)
+        .filter(|who| who.kind == PrincipalKind::User)
         .filter(|who| roles_of(who, &root, &grants).contains("admin"))
         .collect();
     let enough = usize::try_from(floor).is_ok_and(|floor| admins.len() >= floor);
@@ -133,6 +139,13 @@ fn floor(journal: &Journal, diff: &Diff, judged: &Judged, now: Timestamp) -> Res
         return Ok(());
     }
     Err(ActError::Floor { floor, have: admins.len() })
+}
+
+/// Keys that are trusted for less than a week: one administrator alone can trust a key, and sign anybody's
+/// name with it, and the others need time to see it.
+fn young_keys(journal: &Journal, now: Timestamp) -> Result<BTreeSet<String>, StoreError> {
+    let trusted = keys_trusted_at(journal)?.into_iter();
+    Ok(trusted.filter(|(_, at)| at.after(KEY_AGE).is_none_or(|old| now < old)).map(|(key, _)| key).collect())
 }
 
 /// Takes a change back: what was active before it decides again, in one entry.
@@ -148,6 +161,9 @@ pub fn roll_back(
     now: Timestamp,
 ) -> Result<Activated, ActError> {
     needs_token(by)?;
+    if by.principal.kind != PrincipalKind::User {
+        return Err(Refusal::NotAPerson(by.principal.to_string()).into());
+    }
     let root = TenantPath::root();
     trying(|| {
         let after = last(journal, &root, ACTIVATIONS)?;
@@ -157,6 +173,7 @@ pub fn roll_back(
         let events = diff.decide(by, &Command::RollBack { reason: reason.to_owned() }, now)?;
         if !matches!(diff.status(), Status::Tried(_)) {
             was_last(journal, &diff, now)?;
+            lets_go_back(&diff)?;
         }
         take_back(journal, (diff, &named(by)), &events, after)
     })
@@ -209,6 +226,16 @@ fn was_last(journal: &Journal, diff: &Diff, now: Timestamp) -> Result<(), ActErr
     };
     match since.after(ROLLBACK_WINDOW).is_none_or(|until| until <= now) {
         true => Err(ActError::TooLate(*since)),
+        false => Ok(()),
+    }
+}
+
+/// Whether one person may take it back: what made change control stricter goes back as it came, by a diff.
+fn lets_go_back(diff: &Diff) -> Result<(), ActError> {
+    let direction = diff.checked.as_ref().map(|checked| checked.direction);
+    let looser = matches!(direction, Some(Direction::Loosen | Direction::Neutral));
+    match diff.proposed.purpose == Purpose::ChangeControl && !looser {
+        true => Err(ActError::TakesADiff),
         false => Ok(()),
     }
 }

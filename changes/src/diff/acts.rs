@@ -71,10 +71,14 @@ pub enum ActError {
         /// Where.
         modes: Modes,
     },
+    /// It violates a bound.
+    #[error("the bound `{0}` is violated, and no approval lifts it")]
+    Violated(String),
+    /// Going back would loosen what decides over changes, or nobody proved that it would not.
+    #[error("going back is not proved to make what decides over changes stricter; propose a diff instead")]
+    TakesADiff,
     /// Something else was activated since.
-    #[error(
-        "the diff is not the last that became active; what came after it is rolled back first, or changed by a diff"
-    )]
+    #[error("the diff is not the last that became active in its modes; propose a diff instead")]
     NotLast,
     /// It is too long ago.
     #[error("it became active at {0}, and a change can be taken back for 7 days; propose a diff instead")]

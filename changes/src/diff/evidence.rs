@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use cku_authority::{AccessError, BundleError, Purpose, StoreError, load_bundle};
-use cku_base::{Digest, Timestamp, canonical};
-use cku_engine::{Bundle, UnitTestOutcome, Worker};
+use cku_base::{Digest, Timestamp, canonical, diagnostic::Diagnostic};
+use cku_engine::{Bundle, Sources, UnitTestOutcome, Worker};
 use cku_gates::{Submitter, TestCounts, ThresholdChange};
 use cku_journal::Journal;
 use cku_lang::Enforcement;
@@ -44,6 +44,9 @@ pub struct Evidence {
     pub tests: TestCounts,
     /// Some of the tests that failed, with what differed.
     pub failures: Vec<String>,
+    /// Tests of the base, run over the new revision; none where they do not load over it.
+    #[serde(default)]
+    pub base_tests: Option<TestCounts>,
     /// Directions, with proofs and counterexamples.
     pub comparison: Comparison,
     /// Bounds, and whether they are kept.
@@ -134,6 +137,7 @@ pub fn check(
     let before = store::evidence_of(journal, &diff)?.and_then(|evidence| evidence.replay);
     let heads = options.replay.heads.clone().or(before.map(|replay| replay.heads));
     let (tests, failures) = run_tests(&new)?;
+    let base_tests = with_tests_of(&old, &new).and_then(|bundle| run_tests(&bundle).ok());
     let comparison = without_times(prove::compare(&old, &new, solver.as_deref_mut()));
     let bounds = Invariants::read(BOUNDS).map_err(CheckError::Bounds)?;
     let mut kept = invariants::check(&new, &bounds, solver.as_deref_mut());
@@ -162,6 +166,7 @@ pub fn check(
             || new.manifest().protected,
         tests,
         failures,
+        base_tests: base_tests.map(|(counts, _)| counts),
         comparison,
         invariants: kept,
         thresholds: thresholds::changed(&old, &new),
@@ -191,13 +196,18 @@ fn without_times(mut comparison: Comparison) -> Comparison {
     comparison
 }
 
+/// A problem in one line, with its place.
+pub(super) fn told(problem: &Diagnostic) -> String {
+    let place = problem.place.as_ref().map(|place| format!(" ({}:{})", place.file, place.line));
+    format!("{}{}", problem.message, place.unwrap_or_default())
+}
+
 /// How many failures are told.
 const TOLD: usize = 20;
 
 fn run_tests(bundle: &Arc<Bundle>) -> Result<(TestCounts, Vec<String>), CheckError> {
-    let unloadable = |problems: Vec<cku_base::diagnostic::Diagnostic>| {
-        CheckError::Tests(problems.first().map_or_else(String::new, |p| p.message.clone()))
-    };
+    let unloadable =
+        |problems: Vec<Diagnostic>| CheckError::Tests(problems.first().map_or_else(String::new, told));
     let units = bundle.run_unit_tests(None).map_err(unloadable)?;
     let tables = cku_gates::tables::run(bundle, None).map_err(unloadable)?;
     let of_units = units.iter().filter_map(|test| match &test.outcome {
@@ -222,6 +232,16 @@ fn run_tests(bundle: &Arc<Bundle>) -> Result<(TestCounts, Vec<String>), CheckErr
     Ok((counts, failures))
 }
 
+/// The new revision with the tests of the base: what a change does to its own tests is no judge of it.
+fn with_tests_of(old: &Bundle, new: &Bundle) -> Option<Arc<Bundle>> {
+    let of = |bundle: &'_ Bundle, tests| {
+        let files = bundle.sources().files().iter().filter(move |file| file.kind.is_test() == tests);
+        files.map(|file| (file.path.clone(), file.text.clone())).collect::<Vec<_>>()
+    };
+    let files = of(new, false).into_iter().chain(of(old, true));
+    Bundle::from_sources(Sources::from_files(files)).ok().map(Arc::new)
+}
+
 /// Gates that stay: those that the base asks; and enforced: security and tenant scope, and all of change
 /// control, where the base enforces them.
 fn structure(old: &Bundle, new: &Bundle, purpose: Purpose) -> Vec<InvariantResult> {
@@ -243,5 +263,14 @@ fn structure(old: &Bundle, new: &Bundle, purpose: Purpose) -> Vec<InvariantResul
     }
     let present: Vec<&str> = present.iter().map(String::as_str).collect();
     let enforced: Vec<&str> = enforced.iter().map(String::as_str).collect();
-    invariants::structure(new, &present, &enforced)
+    let mut results = invariants::structure(new, &present, &enforced);
+    if purpose == Purpose::ChangeControl {
+        // Their order says how many people a change takes; a diff that changed it would choose that.
+        let (before, after) = (&old.manifest().modes, &new.manifest().modes);
+        let violation = (before != after).then(|| {
+            format!("change control decides in {}, and not in {}", before.join(", "), after.join(", "))
+        });
+        results.push(InvariantResult::structural("modes of change control".to_owned(), violation));
+    }
+    results
 }

@@ -18,7 +18,7 @@ use super::{
     event::Decided,
     evidence::Evidence,
     propose::is_learner,
-    state::{Command, Diff, Refusal},
+    state::{Command, Diff, Refusal, Status},
     store,
 };
 
@@ -146,7 +146,7 @@ fn build(
         reliability: Reliability::default(),
         first_time_skills: None,
         exploration: None,
-        changes: Some(changes(journal, diff, asked)?),
+        changes: Some(changes(journal, diff, asked, now)?),
     };
     Ok(DecisionInput {
         run_id: diff.id.to_string(),
@@ -202,7 +202,7 @@ fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
 }
 
 /// What is so in change control: whether the base is active, what else is open, what became active.
-fn changes(journal: &Journal, diff: &Diff, asked: Stage) -> Result<Changes, StoreError> {
+fn changes(journal: &Journal, diff: &Diff, asked: Stage, now: Timestamp) -> Result<Changes, StoreError> {
     let purpose = diff.proposed.purpose;
     let thresholds = |diff: &Diff| -> Result<Vec<String>, StoreError> {
         let evidence = store::evidence_of(journal, diff)?;
@@ -218,7 +218,11 @@ fn changes(journal: &Journal, diff: &Diff, asked: Stage) -> Result<Changes, Stor
     {
         let ended = row.ended_at.is_some() || id == diff.id;
         let other = if ended { None } else { Some(store::load(journal, &id)?) };
-        if let Some(other) = other.filter(|other| other.status().is_open()) {
+        let stands = |other: &Diff| match other.status() {
+            Status::Tried(_) => true,
+            status => status.is_open() && now < other.proposed.expires_at,
+        };
+        if let Some(other) = other.filter(stands) {
             let learned = is_learner(&other.proposed.author);
             open.push(OpenDiff { id, learned, thresholds: thresholds(&other)? });
         }

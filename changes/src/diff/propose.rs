@@ -93,6 +93,9 @@ pub enum ProposeError {
     /// What decides over changes decides in all modes.
     #[error("what decides over changes changes in all modes at once; leave --mode away")]
     AllModes,
+    /// It could be approved for too long.
+    #[error("it could be approved until {0}; what is found out about a diff holds for 30 days at most")]
+    TooLong(Timestamp),
     /// It says nothing.
     #[error("the title is empty; say in one sentence why the change is wanted")]
     NoTitle,
@@ -109,6 +112,9 @@ impl From<StoreError> for ProposeError {
         Self::Access(error.into())
     }
 }
+
+/// How long a diff can be approved at most.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
 
 /// The name under which the learner acts.
 const LEARNER: &str = "learner";
@@ -138,6 +144,9 @@ pub fn propose(
     }
     if title.trim().is_empty() {
         return Err(ProposeError::NoTitle);
+    }
+    if time.after(LONGEST).is_some_and(|latest| *expires_at > latest) {
+        return Err(ProposeError::TooLong(*expires_at));
     }
     let rollout = rollout(journal, *purpose)?;
     let active = rollout.active.first().ok_or(ProposeError::NoBundle(purpose.as_str()))?.activated.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cku_authority::{BundleError, Chains, Modes, StoreError, load_bundle, role_grants};
+use cku_authority::{BundleError, Chains, Modes, StoreError, load_bundle, revoked_keys, role_grants};
 use cku_base::{Digest, Principal, TenantPath, Timestamp};
 use cku_engine::{
     Worker,
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::{
     Diff, Evidence, GateError, Staged,
+    evidence::told,
     gate::{judge, mode_of},
     store,
 };
@@ -58,6 +59,8 @@ pub struct Review {
     pub evidence: Option<Evidence>,
     /// The digest of it, which approvals bind to.
     pub evidence_digest: Option<Digest>,
+    /// Warnings about the new revision.
+    pub warnings: Vec<String>,
     /// What people said; whether it counts as things stand.
     pub approvals: Vec<Said>,
     /// Who of those who hold a role may approve it and has not.
@@ -72,7 +75,8 @@ pub struct Said {
     /// The approval or refusal.
     #[serde(flatten)]
     pub approval: Approval,
-    /// Whether it is bound to what was found out last and to the active change control, and in time.
+    /// Whether it counts: bound to what was found out last and to the active change control, in time, under
+    /// a key that is trusted, by somebody who may.
     pub current: bool,
 }
 
@@ -105,21 +109,20 @@ pub fn review(
         (true, Some(_)) => Some(judge(journal, chains, worker, diff, now)?.decision),
         _ => None,
     };
+    let all = if open { approvers(journal, worker, diff)? } else { BTreeSet::new() };
+    let revoked = revoked_keys(journal)?;
     let current = |a: &Approval| {
-        decision.as_ref().is_some_and(|decision| {
-            (a.subject_digest, a.bundle_revision) == (decision.subject_digest, decision.bundle_revision)
-                && now < a.expires_at
-        })
+        decision
+            .as_ref()
+            .is_some_and(|decision| diff.counts(a, decision, now, &revoked) && all.contains(&a.approver))
     };
     let approvals: Vec<Said> =
         diff.approvals.iter().map(|a| Said { approval: a.clone(), current: current(a) }).collect();
-    let mut may_approve = if open { approvers(journal, worker, diff)? } else { BTreeSet::new() };
+    let mut may_approve = all.clone();
     for said in approvals.iter().filter(|said| said.current) {
         may_approve.remove(&said.approval.approver);
     }
-    let mut changes = archive::compare(&old, &new);
-    // The journal keeps what was active without its tests: they would all look new.
-    changes.files.retain(|file| !cku_engine::FileKind::of(&file.path).is_some_and(|kind| kind.is_test()));
+    let changes = archive::compare(&old, &new);
     Ok(Review {
         id: diff.id,
         title: diff.proposed.title.clone(),
@@ -139,6 +142,7 @@ pub fn review(
         changes,
         evidence,
         evidence_digest: diff.checked.as_ref().map(|checked| checked.evidence),
+        warnings: new.warnings().iter().map(told).collect(),
         approvals,
         may_approve,
         decision,

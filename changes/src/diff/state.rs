@@ -1,10 +1,10 @@
 //! Where a policy diff stands, and what may be done to it: pure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use cku_authority::Stage;
-use cku_base::{Digest, PrincipalKind, Timestamp};
-use cku_gates::{Approval, ApprovalDecision, Submitter, Verdict};
+use cku_base::{Digest, Principal, PrincipalKind, Timestamp};
+use cku_gates::{Approval, ApprovalDecision, Decision, Submitter, Verdict};
 
 use super::event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed, Staged};
 
@@ -250,6 +250,28 @@ impl Diff {
         }
     }
 
+    /// Whether this is who proposed it, in whatever part: an agent or a service account of the same name is
+    /// taken for theirs.
+    pub fn is_author(&self, who: &Principal) -> bool {
+        let author = &self.proposed.author.principal;
+        (&who.id, &who.tenant) == (&author.id, &author.tenant)
+    }
+
+    /// Whether an approval or refusal is bound to what is decided, in time, and under a key that is trusted.
+    pub(super) fn counts(
+        &self,
+        said: &Approval,
+        decision: &Decision,
+        now: Timestamp,
+        revoked: &BTreeSet<String>,
+    ) -> bool {
+        (said.subject_digest, said.bundle_revision) == (decision.subject_digest, decision.bundle_revision)
+            && said.time <= now
+            && now < said.expires_at
+            && said.key.as_ref().is_none_or(|key| !revoked.contains(key))
+            && !self.is_author(&said.approver)
+    }
+
     /// Whether change control let it pass, and nobody said anything since.
     fn passed(&self) -> bool {
         matches!(&self.decided, Some(Decided { verdict: Verdict::Pass, .. }))
@@ -273,7 +295,7 @@ impl Diff {
             return Err(Refusal::NotChecked);
         }
         let who = &by.principal;
-        if *who == self.proposed.author.principal {
+        if self.is_author(who) {
             return Err(Refusal::OwnWork(who.to_string()));
         }
         if who.kind != PrincipalKind::User {
@@ -285,8 +307,17 @@ impl Diff {
         if now.after(LONGEST).is_some_and(|latest| *expires_at > latest) {
             return Err(Refusal::TooLong(*expires_at));
         }
-        let before = self.approvals.iter().find(|a| a.approver == *who && a.subject_digest == *subject);
-        if let Some(before) = before {
+        // What another key said in their name may not be theirs, and what is over or void says nothing; a
+        // refusal is always heard.
+        let key = by.token.as_ref().and_then(|token| token.key.clone());
+        let before = self.approvals.iter().rfind(|a| {
+            (&a.approver, a.subject_digest, a.bundle_revision, &a.key) == (who, *subject, *bundle, &key)
+                && now < a.expires_at
+        });
+        let changes_mind = |before: &&Approval| {
+            before.decision == ApprovalDecision::Approve && *decision == ApprovalDecision::Refuse
+        };
+        if let Some(before) = before.filter(|before| !changes_mind(before)) {
             let said = match before.decision {
                 ApprovalDecision::Approve => "approved",
                 ApprovalDecision::Refuse => "refused",
@@ -302,7 +333,7 @@ impl Diff {
             reason: reason.clone(),
             time: now,
             expires_at: *expires_at,
-            key: by.token.as_ref().and_then(|token| token.key.clone()),
+            key,
         })
     }
 

@@ -108,7 +108,7 @@ impl InvariantResult {
         Self { id, outcome: InvariantOutcome::Unproved { why } }
     }
 
-    fn structural(id: String, violation: Option<String>) -> Self {
+    pub(crate) fn structural(id: String, violation: Option<String>) -> Self {
         let outcome = match violation {
             None => InvariantOutcome::Held,
             Some(sentence) => InvariantOutcome::Violated {

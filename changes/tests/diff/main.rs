@@ -1,6 +1,8 @@
 //! Policy diffs, over real journals.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod checker;
 #[cfg(test)]
 mod course;

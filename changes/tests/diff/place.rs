@@ -94,7 +94,7 @@ pub(crate) fn options() -> Options {
 /// Makes the file of such a journal.
 pub(crate) fn make(path: &Path, control: Control, change_control: &Bundle) -> Journal {
     let journal = Journal::create(path, options()).unwrap();
-    let bundle = bundle("examples/minimal", &[], false);
+    let bundle = bundle("examples/minimal", &[], true);
     let genesis = Genesis {
         admin: Admin { issuer: None, principal: principal(PrincipalKind::User, "dana") },
         authentication: Authentication::Token,
@@ -211,9 +211,19 @@ impl Actor<'_> {
         who: &str,
         decision: ApprovalDecision,
     ) -> Result<Diff, ActError> {
-        let said = (decision, "because", later(24));
-        let by = person(who);
-        let done = diff::consent(self.journal, self.chains, &mut self.worker(), id, &by, said, noon());
+        self.consent_as(&person(who), id, decision)
+    }
+
+    /// For a day.
+    pub(crate) fn consent_as(
+        &self,
+        by: &Submitter,
+        id: &Digest,
+        decision: ApprovalDecision,
+    ) -> Result<Diff, ActError> {
+        let until = self.now.after(std::time::Duration::from_secs(24 * 3_600)).unwrap();
+        let said = (decision, "because", until);
+        let done = diff::consent(self.journal, self.chains, &mut self.worker(), id, by, said, self.now);
         done.map(|(diff, _)| diff)
     }
 
@@ -230,7 +240,16 @@ impl Actor<'_> {
     }
 
     pub(crate) fn roll_back(&self, id: &Digest, who: &str, at: Timestamp) -> Result<Activated, ActError> {
-        diff::roll_back(self.journal, &mut self.worker(), id, &person(who), "because", at)
+        self.roll_back_as(&person(who), id, at)
+    }
+
+    pub(crate) fn roll_back_as(
+        &self,
+        by: &Submitter,
+        id: &Digest,
+        at: Timestamp,
+    ) -> Result<Activated, ActError> {
+        diff::roll_back(self.journal, &mut self.worker(), id, by, "because", at)
     }
 
     pub(crate) fn withdraw(&self, id: &Digest, who: &str) -> Result<Diff, ActError> {

@@ -39,7 +39,7 @@ pub(crate) fn something(actor: Actor<'_>, dice: &mut Dice, owner: &str) {
             let modes = match dice.below(3) {
                 0 => Modes::all(),
                 1 => Modes::of(["dev"]),
-                _ => Modes::of(["staging", "prod"]),
+                _ => Modes::of(["prod"]),
             };
             let otto = crate::place::person("otto");
             if let Ok(diff) = actor.propose_as(&otto, &owned(owner), |proposal| proposal.modes = modes) {

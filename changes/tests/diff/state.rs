@@ -106,13 +106,16 @@ proptest! {
                     prop_assert!(!late);
                     (checked, passed) = (Some(found.evidence), None);
                 }
-                Command::Consent { subject, expires_at, .. } => {
+                Command::Consent { decision, subject, expires_at, .. } => {
                     prop_assert!(!late && checked.is_some() && who != 0);
                     prop_assert!(*expires_at > later(hours) && *expires_at <= later(hours + 72));
-                    let twice = |a: &&cku_gates::Approval| {
-                        a.approver == by.principal && a.subject_digest == *subject
+                    let same = |a: &&cku_gates::Approval| {
+                        a.approver == by.principal && a.subject_digest == *subject && a.expires_at > later(hours)
                     };
-                    prop_assert!(diff.approvals.iter().find(twice).is_none());
+                    if let Some(before) = diff.approvals.iter().rfind(same) {
+                        prop_assert_eq!(before.decision, ApprovalDecision::Approve);
+                        prop_assert_eq!(*decision, ApprovalDecision::Refuse, "only a mind is changed");
+                    }
                     passed = None;
                 }
                 Command::Decide(decided) => {

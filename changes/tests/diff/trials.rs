@@ -43,9 +43,9 @@ fn a_change_of_one_mode_leaves_the_others_and_is_decided_in_that_mode() {
     // A diff of all modes would apply to two revisions.
     let all = actor.propose_as(&person("otto"), &owned("b"), |_| {}).unwrap_err();
     assert!(matches!(all, ProposeError::SeveralBases(_)), "{all}");
-    let prod = proposed_for(actor, "a", &["staging", "prod"]);
+    let prod = proposed_for(actor, "a", &["prod"]);
     actor.approve(&prod, "rhea").unwrap();
-    assert_eq!(mode(&diff::load(&place.journal, &prod).unwrap()), "prod", "the strictest of its modes");
+    assert_eq!(mode(&diff::load(&place.journal, &prod).unwrap()), "prod");
     actor.activate(&prod, "dana").unwrap();
     assert_eq!(decides(actor), [owned("a").revision(); 2]);
     // Each is the last in its modes, and taking one back leaves the other.
@@ -63,7 +63,7 @@ fn a_mode_that_nothing_decides_in_is_refused() {
         place.actor().propose_as(&person("otto"), bundle, change).unwrap_err()
     };
     let unknown = propose(Purpose::Gates, &["prd"], &owned("a"));
-    insta::assert_snapshot!(unknown, @"the bundle has no mode `prd`: dev, staging, prod; did you mean `prod`?");
+    insta::assert_snapshot!(unknown, @"the bundle has no mode `prd`: dev, prod; did you mean `prod`?");
     let control = propose(Purpose::ChangeControl, &["dev"], &change_control());
     assert!(matches!(control, ProposeError::AllModes));
 }

@@ -36,10 +36,16 @@ pub(crate) fn foreign_whole(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Control characters, line and paragraph separators, and invisible or directional format characters.
+/// Control characters, line and paragraph separators, blanks that are no space, and what is invisible or
+/// directional (Unicode's `Default_Ignorable_Code_Point`, and more).
 fn misleads(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c,
+            '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
+            | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -50,6 +56,7 @@ mod foreign_tests {
     fn what_poses_as_output_is_escaped() {
         assert_eq!(foreign("x\n\nPASS in prod"), "x\\n\\nPASS in prod");
         assert_eq!(foreign("\u{1b}[31mred\u{202e}"), "\\u{1b}[31mred\\u{202e}");
+        assert_eq!(foreign("\"reject\u{e0001}\u{fe00}\u{34f}\""), "\"reject\\u{e0001}\\u{fe00}\\u{34f}\"");
         assert_eq!(foreign("Größe 3 %, naïve"), "Größe 3 %, naïve");
         assert_eq!(foreign(&"a".repeat(500)).chars().count(), SHOWN + 1);
     }

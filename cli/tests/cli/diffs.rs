@@ -159,12 +159,12 @@ fn without_the_tenant_check_nobody_can_let_it_pass() {
 #[test]
 fn nothing_of_a_change_is_out_of_sight() {
     let installation = managed();
-    let hidden = format!("# {} the end of it \u{1b}[2K\n", "x".repeat(5_000));
+    let hidden = format!("# {} the end of it \u{202e}[2K\n", "x".repeat(5_000));
     let path = installation.path("new/gates/quality.rego");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{hidden}{text}")).unwrap();
     let proposed = propose(&installation, "A\n# long line", &["--no-solver"]);
-    assert!(proposed.stdout.contains("the end of it \\u{1b}[2K"), "{}", proposed.shown());
+    assert!(proposed.stdout.contains("the end of it \\u{202e}[2K"), "{}", proposed.shown());
     assert!(proposed.stdout.starts_with("A\\n# long line"), "{}", proposed.shown());
 }
 
@@ -254,4 +254,105 @@ fn a_range_of_commits_is_proposed_on_its_base() {
     assert_eq!(refused.code, 0, "{}", refused.shown());
     let withdrawn = act(&installation, "withdraw", &latest(&installation), "otto");
     assert_eq!(withdrawn.code, 2, "it was refused: {}", withdrawn.shown());
+}
+
+/// Carries out a plan that fails, or not; the revision that decided over it.
+fn run(installation: &Installation, fails: bool) -> (Ran, String) {
+    let step = if fails { "[\"false\"]" } else { "[\"true\"]" };
+    installation.plan(&format!("- {{id: go, skill: command, with: {{argv: {step}}}, effects: false}}\n"));
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let ran = installation.run(&["--token", &ci, "--format", "json"]);
+    let revision = ran.json()["decision"]["bundle_revision"].as_str().map(str::to_owned);
+    let revision = revision.unwrap_or_else(|| panic!("{}", ran.shown()));
+    (ran, revision)
+}
+
+#[test]
+fn a_change_is_tried_before_it_decides_and_a_canary_that_fails_is_taken_back() {
+    let installation = managed();
+    let before = active(&installation);
+    tighten(&installation);
+    assert_eq!(propose(&installation, "Coverage was too low", &["--mode", "dev"]).code, 4);
+    let id = latest(&installation);
+    let dana = token(&installation, "dana");
+    let stage = |more: &[&str]| {
+        let activate = ["diff", "activate", &id, "--token", &dana];
+        installation.cku(&[&activate[..], more].concat())
+    };
+    let mut told = String::new();
+    let mut say = |what: &str, ran: Ran| told.push_str(&format!("{what}\n{}", shown(&ran, &installation)));
+    say("a share that is none", stage(&["--canary", "10%"]));
+    say("nothing", stage(&["--canary", "0"]));
+    say("two stages", stage(&["--canary", "0.1", "--shadow"]));
+    say("not approved", stage(&["--shadow"]));
+    assert_eq!(act(&installation, "approve", &id, "rhea").code, 0, "one is enough in dev");
+    say("in shadow", stage(&["--shadow"]));
+    assert_eq!(run(&installation, false).1, before, "a shadow decides over nothing");
+    say("the page", installation.cku(&["diff", "show", &id]));
+    say("withdrawn", act(&installation, "withdraw", &id, "otto"));
+    say("as a canary", stage(&["--canary", "1", "--stop-after", "2"]));
+    say("back to shadow", stage(&["--shadow"]));
+    say("what decides", installation.cku(&["bundle", "list"]));
+    let (ran, decided) = run(&installation, true);
+    assert_ne!(decided, before, "the canary decides over all runs");
+    assert!(!ran.stderr.contains("taken back"), "{}", ran.shown());
+    let (ran, _) = run(&installation, true);
+    assert!(ran.stderr.contains("is taken back: too many of its runs failed"), "{}", ran.shown());
+    assert_eq!(run(&installation, false).1, before);
+    say("the page at its end", installation.cku(&["diff", "show", &id]));
+    say("an activation to come", installation.run(&["--token", &dana, "--at-least", "1000000"]));
+    insta::assert_snapshot!("trial", told);
+    assert!(installation.is_intact());
+}
+
+#[test]
+fn a_freeze_holds_for_its_time() {
+    let installation = managed();
+    let (dana, rhea) = (token(&installation, "dana"), token(&installation, "rhea"));
+    let freeze =
+        |token: &str, args: &[&str]| installation.cku(&[&["freeze"], args, &["--token", token]].concat());
+    let mut told = String::new();
+    let mut say = |what: &str, ran: Ran| told.push_str(&format!("{what}\n{}", shown(&ran, &installation)));
+    say("a reviewer", freeze(&rhea, &["on"]));
+    say("over already", freeze(&dana, &["on", "--until", "2020-01-01T00:00:00Z"]));
+    say("off until", freeze(&dana, &["off", "--until", "2999-01-01T00:00:00Z"]));
+    say("a window", freeze(&dana, &["on", "--until", "2999-01-01T00:00:00Z", "--reason", "end of year"]));
+    tighten(&installation);
+    let proposed = propose(&installation, "Coverage was too low", &[]);
+    assert_eq!(proposed.code, 4, "{}", proposed.shown());
+    let page = installation.cku(&["diff", "show", &latest(&installation)]);
+    let waits = page.stdout.lines().find(|line| line.contains("freeze")).unwrap_or_default().to_owned();
+    say("the end of it", freeze(&dana, &["off"]));
+    told.push_str(&waits);
+    insta::assert_snapshot!("freeze", told);
+    let page = installation.cku(&["diff", "show", &latest(&installation)]);
+    assert!(!page.stdout.contains("freeze is"), "{}", page.shown());
+}
+
+#[test]
+fn what_a_watched_folder_comes_to_hold_is_proposed_once_it_loads() {
+    let installation = managed();
+    // A link that is moved to another folder at once, as a ConfigMap is.
+    std::os::unix::fs::symlink("new", installation.path("watched")).unwrap();
+    let otto = token(&installation, "otto");
+    let watch = ["diff", "watch", "--dir", "watched", "--every", "100ms", "--once", "--no-solver"];
+    let child = installation.start(&[&watch[..], &["--token", &otto]].concat());
+    copy(&installation, "policies/baseline", "broken");
+    edit(&installation, "broken/gates/quality.gate", "gate quality", "gate quality {");
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, installation.path("next")).unwrap();
+        std::fs::rename(installation.path("next"), installation.path("watched")).unwrap();
+    };
+    link("broken");
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    assert_eq!(installation.cku(&["diff", "list"]).stdout, "no policy diffs\n");
+    copy(&installation, "policies/baseline", "good");
+    edit(&installation, "good/gates/quality.gate", "percent = 80%", "percent = 85%");
+    link("good");
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(err.contains("what is active stays active"), "{err}");
+    assert!(out.contains("80.00 % -> 85.00 %"), "{out}\n{err}");
+    let list = installation.cku(&["diff", "list", "--format", "json"]).json();
+    assert_eq!(list.as_array().unwrap().len(), 1);
 }

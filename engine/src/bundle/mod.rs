@@ -84,7 +84,10 @@ impl Bundle {
     /// Loads a bundle from its files.
     pub fn from_sources(sources: Sources) -> Result<Self, LoadError> {
         let load = move || {
-            let mut problems = Vec::new();
+            let mut problems = sources.unprintable();
+            if !problems.is_empty() {
+                return Err(LoadError { diagnostics: problems });
+            }
             let loaded =
                 Loading::new(&sources, &mut problems).and_then(|l| l.finish(&sources, &mut problems));
             problems.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));

@@ -51,7 +51,7 @@ pub(crate) fn loaded(file: &Path, archive: &Archive) -> Result<Arc<Bundle>, Exit
 pub(crate) fn bundle(name: &str, journal: &JournalArg) -> Result<Arc<Bundle>, Exit> {
     if name.starts_with("sha256:") {
         let journal = journal.open_to_read()?;
-        let revision = revision(name, kept(&journal)?.iter().map(|(activated, _)| activated.revision))?;
+        let revision = revision(name, kept(&journal)?.iter().map(|(activated, _, _)| activated.revision))?;
         return cku_authority::load_bundle(&journal, revision).map_err(|e| journal::failed(&e));
     }
     let path = Path::new(name);
@@ -79,18 +79,8 @@ pub(crate) fn revision(name: &str, known: impl Iterator<Item = Digest>) -> Resul
 /// The revisions that the journal keeps, with the times they became active, in that order.
 pub(crate) fn kept(
     journal: &cku_journal::Journal,
-) -> Result<Vec<(BundleActivated, cku_base::Timestamp)>, Exit> {
-    let root = cku_base::TenantPath::root();
-    let entries = journal.stream(&root, "bundle").map_err(|e| journal::failed(&e))?;
-    let activated = cku_journal::Kind::BundleActivated.as_str().to_owned();
-    let mut kept = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.header.kind == activated) {
-        let Some(body) = &entry.body else { continue };
-        let read = serde_json::from_value(serde_json::Value::Object(body.value.clone()))
-            .map_err(|e| journal::failed(&e))?;
-        kept.push((read, entry.header.time));
-    }
-    Ok(kept)
+) -> Result<Vec<(BundleActivated, u64, cku_base::Timestamp)>, Exit> {
+    cku_authority::activations(journal).map_err(|e| crate::render::problems::of_store(&e))
 }
 
 /// Writes a file whole or not at all: beside its place first, then renamed.

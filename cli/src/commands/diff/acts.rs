@@ -1,16 +1,17 @@
 //! What people do to policy diffs: approve, refuse, withdraw, activate, roll back.
 
 use cku_authority::{Chains, Stage};
-use cku_base::BasisPoints;
+use cku_base::{BasisPoints, Digest};
 use cku_changes::diff;
 use cku_gates::{ApprovalDecision, Verdict};
+use cku_journal::Journal;
 
 use super::{Acting, By, not_done, review, short};
 use crate::{
     exit::Exit,
     journal,
     output::{self, Format},
-    render::foreign,
+    render::{foreign, problems},
 };
 
 /// Approve a policy diff, as it was checked last.
@@ -26,6 +27,10 @@ pub(crate) struct ConsentArgs {
     /// How long it holds.
     #[arg(long, value_name = "SPAN", default_value = "72h")]
     expires: String,
+
+    /// The evidence that was looked at, or the beginning of its digest: other evidence is refused.
+    #[arg(long, value_name = "DIGEST")]
+    evidence: Option<String>,
 }
 
 /// Take a policy diff away before it is active.
@@ -92,6 +97,7 @@ pub(super) fn consent(args: &ConsentArgs, decision: ApprovalDecision) -> Result<
             foreign(&args.expires)
         ))
     })?;
+    looked_at(&journal, &id, args.evidence.as_deref())?;
     let said = (decision, args.reason.as_str(), expires_at);
     let done = diff::consent(&journal, &Chains::default(), &mut worker, &id, &by, said, now);
     let (diff, judged) = done.map_err(|error| not_done(&error))?;
@@ -104,6 +110,22 @@ pub(super) fn consent(args: &ConsentArgs, decision: ApprovalDecision) -> Result<
         Verdict::Reject if decision == ApprovalDecision::Refuse => Exit::Pass,
         Verdict::Reject => Exit::Reject,
     })
+}
+
+/// Refuses to speak about other evidence than that which was looked at.
+fn looked_at(journal: &Journal, id: &Digest, evidence: Option<&str>) -> Result<(), Exit> {
+    let Some(named) = evidence else { return Ok(()) };
+    let diff = diff::load(journal, id).map_err(|e| problems::of_store(&e))?;
+    let is = diff.checked.map(|checked| checked.evidence.to_string()).unwrap_or_default();
+    let digits = |text: &str| text.trim_start_matches("sha256:").to_owned();
+    match digits(named).len() >= 8 && digits(&is).starts_with(&digits(named)) {
+        true => Ok(()),
+        false => Err(journal::refuse(&format!(
+            "the evidence is {}, not `{}`; look at the diff again with `cku diff show`",
+            if is.is_empty() { "not found out yet" } else { &is },
+            foreign(named)
+        ))),
+    }
 }
 
 pub(super) fn withdraw(args: &ReasonArgs) -> Result<Exit, Exit> {

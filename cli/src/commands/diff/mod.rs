@@ -113,7 +113,12 @@ pub(super) fn not_done(error: &ActError) -> Exit {
             crate::output::problem(foreign(&error.to_string()));
             if *verdict == "PAUSE" { Exit::Pause } else { Exit::Reject }
         }
-        ActError::Floor { .. } | ActError::OtherControl | ActError::Bounds(_) | ActError::Stale { .. } => {
+        ActError::Floor { .. }
+        | ActError::Violated(_)
+        | ActError::TakesADiff
+        | ActError::OtherControl
+        | ActError::Bounds(_)
+        | ActError::Stale { .. } => {
             crate::output::problem(foreign(&error.to_string()));
             Exit::Reject
         }

@@ -1,10 +1,13 @@
 //! The page of a diff: what changes, what is proved, what would be decided otherwise, what is missing.
 
-use std::fmt::{self, Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+};
 
 use cku_authority::{Chains, Stage};
 use cku_changes::{
-    diff::{self, Diff, Evidence, Review, ReviewError},
+    diff::{self, Diff, Ending, Evidence, Review, ReviewError, Status},
     prove::{Direction, Part, Proof, invariants::InvariantOutcome},
 };
 use cku_engine::Worker;
@@ -63,7 +66,12 @@ pub(super) fn show(
         Format::Pretty => output::result(page(false))?,
         Format::Markdown => output::result(page(true))?,
     }
-    Ok(review.decision.map_or(Exit::Pass, |decision| Exit::from(decision.verdict)))
+    Ok(match (review.decision, diff.status()) {
+        (Some(decision), _) => Exit::from(decision.verdict),
+        (None, Status::Ended(Ending::Activated)) => Exit::Pass,
+        (None, Status::Ended(_)) => Exit::Reject,
+        (None, _) => Exit::Pause,
+    })
 }
 
 /// A review for programs.
@@ -291,6 +299,16 @@ impl Page<'_> {
     fn tests(&self, f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
         self.heading(f, "Tests")?;
         self.item(f, &format!("{} passed, {} failed", evidence.tests.passed, evidence.tests.failed))?;
+        match evidence.base_tests {
+            Some(base) => self.item(
+                f,
+                &format!("of the {} tests of the base {} fail now", base.passed + base.failed, base.failed),
+            )?,
+            None => self.item(f, "the tests of the base do not load over the new revision")?,
+        }
+        for warning in &self.review.warnings {
+            self.item(f, &format!("warning: {warning}"))?;
+        }
         evidence.failures.iter().try_for_each(|failure| self.item(f, &format!("failed: {failure}")))
     }
 
@@ -312,6 +330,9 @@ impl Page<'_> {
                 &format!("{} {verb} at {}{counts}, {reason}", said.approval.approver, said.approval.time),
             )?;
         }
+        if let Some(evidence) = review.evidence_digest.filter(|_| review.decision.is_some()) {
+            self.item(f, &format!("approvals are bound to the evidence {}", short(&evidence)))?;
+        }
         let may: Vec<String> = review.may_approve.iter().map(ToString::to_string).collect();
         match (may.is_empty(), review.decision.is_some()) {
             (false, _) => self.item(f, &format!("may approve: {}", may.join(", "))),
@@ -329,7 +350,12 @@ impl Page<'_> {
             f.write_str("```diff\n")?;
         }
         for file in &self.review.changes.files {
-            for line in file.diff.lines() {
+            if let Some(beyond) = beyond_ascii(&file.diff) {
+                writeln!(f, "{beyond}")?;
+            }
+            // The line ends of the file are part of what changes: `\r` is seen.
+            for line in file.diff.trim_end_matches('\n').split('\n') {
+                let line = &line.replace('\t', "    ");
                 match (self.markdown, line.as_bytes().first()) {
                     (true, _) => writeln!(f, "{}", foreign_whole(line).replace("```", "` ` `"))?,
                     (false, Some(b'+')) => {
@@ -347,6 +373,19 @@ impl Page<'_> {
         }
         f.write_char('\n')
     }
+}
+
+/// Which characters beyond ASCII lines add: a letter of another script looks like one of this.
+fn beyond_ascii(diff: &str) -> Option<String> {
+    let added = diff.lines().filter(|line| line.starts_with('+')).flat_map(str::chars);
+    let beyond: BTreeSet<char> = added.filter(|c| !c.is_ascii()).collect();
+    if beyond.is_empty() {
+        return None;
+    }
+    let name = |c: &char| format!("{} U+{:04X}", foreign_whole(&c.to_string()), u32::from(*c));
+    let shown: Vec<String> = beyond.iter().take(20).map(name).collect();
+    let more = if beyond.len() > 20 { ", and more" } else { "" };
+    Some(format!("adds characters beyond ASCII: {}{more}", shown.join(", ")))
 }
 
 /// What shows the direction of a part: of its counterexamples one, and how many there are.
