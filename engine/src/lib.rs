@@ -33,6 +33,7 @@
 //! No I/O but reading a bundle.
 
 pub mod access;
+pub mod authzen;
 mod bundle;
 mod cedar;
 mod coverage;
@@ -49,13 +50,14 @@ mod targets;
 mod unit_tests;
 mod worker;
 
+pub use authzen::Authzen;
 pub use bundle::{Bundle, Reach};
 pub use cedar::rules::RuleVerdict;
 pub use coverage::{Coverage, RegoLines};
 pub use error::{EvalError, LoadError};
 pub use facts::{FactError, FactValue, Facts};
 pub use input::{Input, InputError};
-pub use manifest::{Limits, Manifest};
+pub use manifest::{AuthzenMapping, Limits, Manifest};
 pub use sequence::{Sequence, SequenceStep};
 pub use source::{BundleFile, FileKind, LANGUAGE_VERSION, Sources};
 pub use unit_tests::{UnitTest, UnitTestOutcome};

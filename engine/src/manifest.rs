@@ -29,6 +29,9 @@ pub struct Manifest {
     /// Kind in a target text (`service:acme/payments/api`) to Cedar entity type.
     #[serde(default)]
     pub targets: BTreeMap<String, String>,
+    /// How questions of other systems are understood.
+    #[serde(default)]
+    pub authzen: AuthzenMapping,
     /// Data paths that the bundle owns, as in OPA; empty means all.
     #[serde(default)]
     pub roots: Vec<String>,
@@ -44,6 +47,18 @@ pub struct Manifest {
     /// What one evaluation may use.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// How questions of other systems, in the form of AuthZEN, are understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthzenMapping {
+    /// Type of a subject or resource to Cedar entity type; without it, the entity type of that name.
+    pub types: BTreeMap<String, String>,
+    /// Action to the Rego rule that decides it, like `data.todo.may_read`: true permits.
+    pub rego: BTreeMap<String, String>,
+    /// Type to the properties of stored entities that a request may say otherwise.
+    pub request_wins: BTreeMap<String, Vec<String>>,
 }
 
 /// What one evaluation may use.

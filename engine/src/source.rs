@@ -36,6 +36,10 @@ pub enum FileKind {
     Cedar,
     /// `*.cedarschema`.
     CedarSchema,
+    /// `authzen/**/*.cedar`: policies over questions of other systems.
+    AuthzenCedar,
+    /// `authzen/**/*.cedarschema`.
+    AuthzenSchema,
     /// `data/**/*.{yaml,json}`.
     Data,
     /// `*_test.rego`: not part of the revision.
@@ -56,6 +60,8 @@ impl FileKind {
             (stem, "yaml" | "yml") if stem.ends_with("_test") => Some(Self::TableTest),
             (_, "gate") => Some(Self::Gate),
             (_, "rego") => Some(Self::Rego),
+            (_, "cedar") if path.starts_with("authzen/") => Some(Self::AuthzenCedar),
+            (_, "cedarschema") if path.starts_with("authzen/") => Some(Self::AuthzenSchema),
             (_, "cedar") => Some(Self::Cedar),
             (_, "cedarschema") => Some(Self::CedarSchema),
             _ => None,

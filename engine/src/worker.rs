@@ -7,6 +7,7 @@ use regorus::Value;
 use crate::{
     RuleVerdict,
     access::{Answer, Denial, Question},
+    authzen::{Asked, Thing},
     bundle::Bundle,
     cedar::access::Answers,
     coverage::Coverage,
@@ -99,6 +100,38 @@ impl Worker {
     /// The value of any Rego query with one expression, as JSON; none where it is undefined.
     pub fn query(&mut self, query: &str) -> Result<Option<serde_json::Value>, EvalError> {
         self.rego.query(query)?.map(|v| json(&v)).transpose()
+    }
+
+    /// Answers a question of another system, by Cedar or by the Rego rule that the bundle names for the
+    /// action; whatever goes wrong is a denial.
+    ///
+    /// The rule sees the question as its input, with all that is known of subject and resource among their
+    /// `properties`.
+    pub fn evaluate(&mut self, asked: &Asked<'_>) -> Answer {
+        let denied = |why: String| Answer::Denied(Denial::Error(why));
+        let bundle = self.bundle.clone();
+        let Some(authzen) = bundle.authzen() else {
+            return denied(
+                "the bundle answers no questions of other systems; it has no `authzen/`".to_owned(),
+            );
+        };
+        let Some(rule) = authzen.rego_of(asked.action) else { return authzen.ask(asked) };
+        let of = |thing: &Thing| {
+            let properties: serde_json::Map<_, _> =
+                authzen.properties(thing).map(|(name, value)| (name.to_owned(), value.clone())).collect();
+            serde_json::json!({"type": thing.kind, "id": thing.id, "properties": properties})
+        };
+        let document = serde_json::json!({
+            "subject": of(asked.subject), "resource": of(asked.resource), "context": asked.context,
+            "action": {"name": asked.action, "properties": asked.action_properties},
+        });
+        self.set_input(Input::from(document));
+        match self.rego.rule(rule) {
+            Ok(Some(Value::Bool(true))) => Answer::Allowed { by: vec![rule.to_owned()] },
+            Ok(Some(Value::Bool(false)) | None) => Answer::Denied(Denial::NotPermitted),
+            Ok(Some(_)) => denied(format!("`{rule}` is neither true nor false")),
+            Err(error) => denied(error.to_string()),
+        }
     }
 
     /// Asks the access policies; whatever goes wrong is a denial.

@@ -372,13 +372,13 @@ mod tests {
     fn an_approval_counts_for_the_revision_that_is_asked_if_it_did_for_the_recorded_one() {
         let [recorded, asked, third] = ["a", "b", "c"].map(|text| Digest::of(text.as_bytes()));
         let approval = |revision: Digest| {
-            json!({
+            serde_json::json!({
                 "approver": {"kind": "user", "id": "rhea", "tenant": "acme"}, "gate": "quality",
                 "decision": "approve", "subject_digest": Digest::of(b"s"), "bundle_revision": revision,
                 "time": "2026-11-20T12:00:00Z", "expires_at": "2026-11-21T12:00:00Z",
             })
         };
-        let document = json!({
+        let document = serde_json::json!({
             "run_id": "run-1", "tenant": "acme", "mode": "dev",
             "time": "2026-11-20T12:00:00Z", "submitted_at": "2026-11-20T11:59:00Z",
             "principal": {"kind": "user", "id": "dana", "tenant": "acme", "authentication": "local"},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cku_engine::{Bundle, Manifest};
+use cku_engine::{Bundle, FileKind, Manifest};
 use serde_json::Value;
 
 use super::{Check, Direction, Part, Proof, What, policies::bare};
@@ -35,6 +35,9 @@ pub(super) fn compare(old: &Bundle, new: &Bundle) -> Vec<Part> {
         let path = std::iter::once("data").chain(path.iter().map(String::as_str)).collect::<Vec<_>>();
         parts.push(unproved(What::Data { path: path.join(".") }, "data behind decisions or healing"));
     }
+    if authzen(old) != authzen(new) {
+        parts.push(unproved(What::Authzen, "what answers questions of other systems"));
+    }
     if bearing(old.manifest()) != bearing(new.manifest()) {
         parts.push(unproved(What::Manifest, "roles, targets, limits, roots, masks or protection"));
     }
@@ -65,6 +68,14 @@ fn differences(old: &Value, new: &Value, at: &mut Vec<String>, found: &mut Vec<V
         _ if old == new => {}
         _ => found.push(at.clone()),
     }
+}
+
+/// The policies, schema and entities of AuthZEN, by file.
+fn authzen(bundle: &Bundle) -> (Vec<(&str, String)>, Option<&Value>) {
+    let kinds = [FileKind::AuthzenCedar, FileKind::AuthzenSchema];
+    let files = bundle.sources().files().iter().filter(|file| kinds.contains(&file.kind));
+    let texts = files.map(|file| (file.path.as_str(), bare(&file.text, "//"))).collect();
+    (texts, bundle.data().get("authzen"))
 }
 
 /// The manifest without what no decision depends on; modes are compared as sequences.

@@ -66,6 +66,8 @@ pub enum What {
         /// The path, like `data.cku.settings`.
         path: String,
     },
+    /// Policies over questions of other systems, their schema, and what is known of subjects and resources.
+    Authzen,
     /// `bundle.yaml`.
     Manifest,
 }
@@ -90,6 +92,7 @@ impl std::fmt::Display for What {
             Self::Sequence { mode } => write!(f, "sequence of {mode}"),
             Self::Rego { file } => write!(f, "Rego {file}"),
             Self::Data { path } => f.write_str(path),
+            Self::Authzen => f.write_str("authzen"),
             Self::Manifest => f.write_str("bundle.yaml"),
         }
     }

@@ -9,7 +9,7 @@ use cku_lang::{Compiled, Gate, GateBody, Rules, Type};
 use super::compiled::FACTS_PACKAGE;
 use crate::{
     cedar::access::AccessPolicies,
-    manifest::Manifest,
+    manifest::{MANIFEST_FILE, Manifest},
     rego::{
         RegoProgram,
         graph::{dotted, parse_dotted},
@@ -103,6 +103,25 @@ pub(super) fn paths(
                     .help("define it in one of the two: a gate file or Rego");
             problems.push(problem);
         }
+    }
+}
+
+/// Every action that a Rego rule decides for AuthZEN must have that rule.
+pub(super) fn authzen(rego: &RegoProgram, manifest: &Manifest, problems: &mut Vec<Diagnostic>) {
+    let names: Vec<String> = rego.graph().rules().keys().map(|r| dotted(r)).collect();
+    for (action, text) in &manifest.authzen.rego {
+        if parse_dotted(text).is_some_and(|path| rego.graph().defines(&path)) {
+            continue;
+        }
+        let problem =
+            Diagnostic::error("B006", format!("no rule defines `{text}`, which decides `{action}`"));
+        let problem = problem.at(Place::whole_file(MANIFEST_FILE));
+        problems.push(match suggest(text, names.iter().map(String::as_str)) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(
+                "write the rule in a Rego module of the bundle, and its path like `data.todo.may_read`",
+            ),
+        });
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     no_manifest,
 };
 use crate::{
+    authzen::{self, Authzen},
     cedar::{self, access::AccessPolicies, rules::GateRules},
     data,
     manifest::{MANIFEST_FILE, Manifest},
@@ -26,6 +27,7 @@ pub(super) struct Loading {
     compiled: Option<Compiled>,
     data: serde_json::Value,
     access: Option<AccessPolicies>,
+    authzen: Option<Authzen>,
 }
 
 impl Loading {
@@ -54,12 +56,13 @@ impl Loading {
         let data = data::read(sources.of_kind(FileKind::Data), &manifest.limits, problems);
         let compiled = compile(sources, &manifest, problems);
         let access = access(sources, &manifest, problems);
-        Some(Self { manifest, compiled, data, access })
+        let authzen = authzen::load(sources, &manifest, &data, problems);
+        Some(Self { manifest, compiled, data, access, authzen })
     }
 
     /// Puts the parts together, if all of them could be read.
     pub(super) fn finish(self, sources: &Sources, problems: &mut Vec<Diagnostic>) -> Option<Bundle> {
-        let Self { manifest, compiled, data, access } = self;
+        let Self { manifest, compiled, data, access, authzen } = self;
         let file = sources.of_kind(FileKind::Data).map(|f| f.path.as_str()).find(|p| p.starts_with(ENTITIES));
         let targets = Targets::load(&data, file.unwrap_or(ENTITIES), &manifest, access.as_ref(), problems);
         let Some(compiled) = compiled else {
@@ -76,7 +79,8 @@ impl Loading {
         let rules = GateRules::load(&compiled, &manifest.modes).map_err(|p| problems.extend(p)).ok();
         let rego = rego?;
         check::paths(&rego, &compiled, &data, problems);
-        let sequences = sequences(&rego, &manifest, &compiled, problems);
+        check::authzen(&rego, &manifest, problems);
+        let sequences = sequences(sources, &rego, &manifest, &compiled, problems);
         let facts = compiled.gates.iter().filter_map(|gate| {
             let GateBody::Rules(rules) = &gate.body else { return None };
             let facts = GateFacts { path: collected_path(&gate.name), facts: rules.facts.clone() };
@@ -94,6 +98,7 @@ impl Loading {
             data,
             rego,
             access,
+            authzen,
             targets,
             sequences,
         })
@@ -168,6 +173,7 @@ fn access(sources: &Sources, manifest: &Manifest, problems: &mut Vec<Diagnostic>
 }
 
 fn sequences(
+    sources: &Sources,
     rego: &RegoProgram,
     manifest: &Manifest,
     compiled: &Compiled,
@@ -195,7 +201,9 @@ fn sequences(
         (mode.clone(), sequence)
     };
     let sequences: BTreeMap<String, Sequence> = manifest.modes.iter().map(of_mode).collect();
-    let fine = !problems.iter().any(Diagnostic::is_error);
+    // A bundle that only answers questions of other systems decides over no runs.
+    let runs = !compiled.gates.is_empty() || sources.of_kind(FileKind::AuthzenSchema).next().is_none();
+    let fine = runs && !problems.iter().any(Diagnostic::is_error);
     for (mode, sequence) in &sequences {
         if let Err(why) = sequence
             && fine

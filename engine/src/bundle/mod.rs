@@ -17,6 +17,7 @@ use cku_lang::{Compiled, Fact, Gate, GateBody, Policy};
 
 use crate::{
     access::{Denial, Resource},
+    authzen::Authzen,
     cedar::{access::AccessPolicies, rules::GateRules},
     error::LoadError,
     manifest::{MANIFEST_FILE, Manifest},
@@ -49,6 +50,7 @@ pub struct Bundle {
     rego: RegoProgram,
     rules: GateRules,
     access: Option<AccessPolicies>,
+    authzen: Option<Authzen>,
     targets: Targets,
     sequences: BTreeMap<String, Sequence>,
     warnings: Vec<Diagnostic>,
@@ -126,6 +128,11 @@ impl Bundle {
         &self.sources
     }
 
+    /// Its policies over questions of other systems; none where it has no `authzen/`.
+    pub fn authzen(&self) -> Option<&Authzen> {
+        self.authzen.as_ref()
+    }
+
     /// What its gate files compiled to.
     pub fn compiled(&self) -> &Compiled {
         &self.compiled
@@ -169,7 +176,8 @@ impl Bundle {
             GateBody::Rego { path, .. } => Some(path.as_str()),
             GateBody::Rules(_) => None,
         });
-        let from = facts.chain(deciders).chain(ENTRIES).filter_map(parse_dotted).collect();
+        let asked = self.manifest.authzen.rego.values().map(String::as_str);
+        let from = facts.chain(deciders).chain(asked).chain(ENTRIES).filter_map(parse_dotted).collect();
         let (files, paths) = self.rego.graph().reach(from);
         let modules = self.modules().filter(|m| files.contains(m.path)).map(|m| (m.path, m.text)).collect();
         Reach { modules, paths }

@@ -119,7 +119,7 @@ impl AccessPolicies {
     }
 }
 
-fn applies(policy: &Policy, action: &EntityUid, hierarchy: &Entities) -> bool {
+pub(crate) fn applies(policy: &Policy, action: &EntityUid, hierarchy: &Entities) -> bool {
     let within = |group: &EntityUid| group == action || hierarchy.is_ancestor_of(group, action);
     match policy.action_constraint() {
         ActionConstraint::Any => true,

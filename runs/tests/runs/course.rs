@@ -481,6 +481,8 @@ fn decided(run: Run, verdict: &str) -> Run {
         input: Digest::of(b"input"),
         replayable: true,
         decision: json!({"gates": [{"gate": "plan_approval"}, {"gate": "release"}]}),
+        canary: None,
+        shadow: None,
     };
     let run = run.apply(&Event::Decided(decided), 2, Timestamp::EPOCH);
     let waiting = Waiting { waiting_for: WaitingFor::Gates, reason: "waits".to_owned() };

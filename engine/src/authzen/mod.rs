@@ -1,0 +1,200 @@
+//! Questions of other systems, as the OpenID AuthZEN Authorization API puts them: may this subject do this
+//! action to this resource?
+//!
+//! What they are about is the other system's, so the policies and their schema are apart from those that
+//! say who may do what in cku: `authzen/*.cedar` and one `authzen/*.cedarschema`. `data.authzen.entities`
+//! holds what is known of subjects and resources, as `type -> id -> properties`; `$in` among the
+//! properties lists parents, as `type:id`. `authzen` in bundle.yaml says which type is which entity type,
+//! and which actions a Rego rule decides instead.
+
+mod load;
+mod shape;
+mod stored;
+
+use std::collections::{BTreeMap, HashMap};
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, EntityTypeName, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema,
+};
+use serde_json::{Map, Value};
+
+use crate::access::{Answer, Denial};
+pub(crate) use load::load;
+use shape::Record;
+use stored::Stored;
+
+/// A subject or a resource, as a request names it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Thing {
+    /// Its type, such as `user`.
+    pub kind: String,
+    /// Its name among those of its type.
+    pub id: String,
+    /// What the request says of it.
+    pub properties: Map<String, Value>,
+}
+
+/// May this subject do this to that?
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'q> {
+    /// Who.
+    pub subject: &'q Thing,
+    /// What, such as `can_read`.
+    pub action: &'q str,
+    /// More of what; policies see it as `context.action`, where the schema declares that.
+    pub action_properties: &'q Map<String, Value>,
+    /// To what.
+    pub resource: &'q Thing,
+    /// Around it.
+    pub context: &'q Map<String, Value>,
+}
+
+/// The policies over questions of other systems.
+#[derive(Debug, Clone)]
+pub struct Authzen {
+    schema: Schema,
+    actions: BTreeMap<String, Action>,
+    /// The names of all actions, in the order of the schema.
+    order: Vec<String>,
+    /// Of each type the entity type, and what its properties are.
+    types: HashMap<String, Type>,
+    /// The entities of actions, which scopes like `action in …` look at.
+    hierarchy: Entities,
+    stored: Stored,
+    /// Action -> the Rego rule that decides it.
+    pub(crate) rego: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Action {
+    uid: EntityUid,
+    policies: PolicySet,
+    context: Record,
+    subjects: Vec<EntityTypeName>,
+    resources: Vec<EntityTypeName>,
+}
+
+#[derive(Debug, Clone)]
+struct Type {
+    name: EntityTypeName,
+    shape: Record,
+    /// Properties of a stored entity that a request may say otherwise.
+    open: Vec<String>,
+}
+
+impl Authzen {
+    /// The Rego rule that decides an action, if one does.
+    pub fn rego_of(&self, action: &str) -> Option<&str> {
+        self.rego.get(action).map(String::as_str)
+    }
+
+    /// The ids of all that is known of a type, in order.
+    pub fn ids(&self, kind: &str) -> impl Iterator<Item = &str> {
+        self.stored.ids(kind)
+    }
+
+    /// The names of the actions that can be asked of such a subject and resource, in the order of the schema.
+    pub fn actions(&self, subject: &str, resource: &str) -> Vec<&str> {
+        let of = |kind: &str| self.types.get(kind).map(|found| &found.name);
+        let (subject, resource) = (of(subject), of(resource));
+        let fits = |action: &Action| {
+            subject.is_some_and(|name| action.subjects.contains(name))
+                && resource.is_some_and(|name| action.resources.contains(name))
+        };
+        let asked = |name: &&String| self.actions.get(*name).is_none_or(fits);
+        self.order.iter().filter(asked).map(String::as_str).collect()
+    }
+
+    /// All that is known of a subject or resource, and what a request may add to it; what is stored wins,
+    /// unless the bundle says otherwise.
+    pub fn properties<'t>(&'t self, thing: &'t Thing) -> impl Iterator<Item = (&'t str, &'t Value)> {
+        let stored = self.stored.properties(&thing.kind, &thing.id);
+        let open = self.types.get(&thing.kind).map_or(&[][..], |found| &found.open);
+        let wins =
+            move |name: &str| stored.is_none_or(|s| !s.contains_key(name)) || open.iter().any(|o| o == name);
+        let said = thing.properties.iter().filter(move |(name, _)| wins(name));
+        let known = stored
+            .into_iter()
+            .flatten()
+            .filter(move |(name, _)| !(thing.properties.contains_key(name.as_str()) && open.contains(name)));
+        said.chain(known).map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Answers a question that Cedar decides; whatever goes wrong is a denial.
+    pub fn ask(&self, asked: &Asked<'_>) -> Answer {
+        self.try_ask(asked).unwrap_or_else(|why| Answer::Denied(Denial::Error(why)))
+    }
+
+    fn try_ask(&self, asked: &Asked<'_>) -> Result<Answer, String> {
+        let action = self.actions.get(asked.action);
+        let action = action.ok_or_else(|| format!("there is no action `{}`", asked.action))?;
+        let (subject, resource) = (self.uid(asked.subject)?, self.uid(asked.resource)?);
+        let mut entities = self.hierarchy.clone();
+        let mut own = Vec::new();
+        self.stored.reach(&subject, &mut own);
+        self.stored.reach(&resource, &mut own);
+        self.given(asked.subject, &subject, &mut own)?;
+        self.given(asked.resource, &resource, &mut own)?;
+        entities = entities.add_entities(own, None).map_err(|e| e.to_string())?;
+        let context = self.context(action, asked)?;
+        let request = Request::new(subject, action.uid.clone(), resource, context, Some(&self.schema))
+            .map_err(|e| e.to_string())?;
+        let response = Authorizer::new().is_authorized(&request, &action.policies, &entities);
+        // A policy that errs is skipped by Cedar, a forbid included: so any error is a deny.
+        if let Some(error) = crate::cedar::error_of(&response) {
+            return Err(error);
+        }
+        let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        by.sort();
+        Ok(match response.decision() {
+            Decision::Allow => Answer::Allowed { by },
+            Decision::Deny if by.is_empty() => Answer::Denied(Denial::NotPermitted),
+            Decision::Deny => Answer::Denied(Denial::Forbidden(by)),
+        })
+    }
+
+    fn uid(&self, thing: &Thing) -> Result<EntityUid, String> {
+        let found =
+            self.types.get(&thing.kind).ok_or_else(|| format!("there is no type `{}`", thing.kind))?;
+        let id = cedar_policy::EntityId::new(&thing.id);
+        Ok(EntityUid::from_type_name_and_id(found.name.clone(), id))
+    }
+
+    /// The entity of a subject or resource of which the request says something, or that is not stored.
+    fn given(
+        &self,
+        thing: &Thing,
+        uid: &EntityUid,
+        own: &mut Vec<cedar_policy::Entity>,
+    ) -> Result<(), String> {
+        let is_stored = self.stored.properties(&thing.kind, &thing.id).is_some();
+        if is_stored && thing.properties.is_empty() {
+            return Ok(());
+        }
+        let found =
+            self.types.get(&thing.kind).ok_or_else(|| format!("there is no type `{}`", thing.kind))?;
+        let all: HashMap<&str, &Value> = self.properties(thing).collect();
+        let values = found.shape.values(|name| all.get(name).copied());
+        let values = values.map_err(|why| format!("of the {} `{}` {why}", thing.kind, thing.id))?;
+        let parents = self.stored.parents(uid);
+        own.retain(|entity| entity.uid() != *uid);
+        let entity = cedar_policy::Entity::new(uid.clone(), values.into_iter().collect(), parents);
+        own.push(entity.map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    fn context(&self, action: &Action, asked: &Asked<'_>) -> Result<Context, String> {
+        if action.context.is_empty() {
+            return Ok(Context::empty());
+        }
+        let properties = Value::Object(asked.action_properties.clone());
+        let member = |name: &str| match asked.context.get(name) {
+            None if name == "action" => Some(&properties),
+            found => found,
+        };
+        let values: Vec<(String, RestrictedExpression)> =
+            action.context.values(member).map_err(|why| format!("of the context {why}"))?;
+        Context::from_pairs(values).map_err(|e| e.to_string())
+    }
+}
