@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Sources};
-use cku_gates::Submitter;
-use cku_journal::{Journal, Kind};
+use cku_journal::{Command, Journal, Kind};
 use serde_json::Value;
 
 use crate::{
@@ -49,8 +48,10 @@ pub fn genesis(journal: &Journal) -> Result<Option<Genesis>, StoreError> {
     Ok(row.map(serde_json::from_value).transpose()?)
 }
 
-/// Makes a bundle the active one, if it is not; its bytes are kept.
-pub fn activate(journal: &Journal, by: &Submitter, bundle: &Bundle) -> Result<(), BundleError> {
+/// Makes a bundle the active one where files say so, if it is not; its bytes are kept.
+///
+/// `actor` is who, as entries name it: see [`crate::named`] and [`crate::CKU`].
+pub fn activate(journal: &Journal, actor: &Value, bundle: &Bundle) -> Result<(), BundleError> {
     let root = TenantPath::root();
     let genesis = genesis(journal)?.ok_or(BundleError::NoGenesis)?;
     let active = active_revision(journal)?;
@@ -62,7 +63,9 @@ pub fn activate(journal: &Journal, by: &Submitter, bundle: &Bundle) -> Result<()
     }
     let (activated, bytes) = activation(bundle, Purpose::Gates)?;
     let place = (&root, Kind::BundleActivated, ACTIVATIONS);
-    store::note(journal, place, by, &activated, vec![(root.clone(), bytes)])?;
+    let drafts = vec![store::draft_of(place, actor, &activated)?];
+    let blobs = vec![(root.clone(), bytes)];
+    journal.append(Command { drafts, blobs, ..Command::default() }).map_err(StoreError::from)?;
     Ok(())
 }
 

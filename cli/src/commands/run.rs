@@ -167,7 +167,8 @@ fn files(
     }
     let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
     let bundle = load::bundle_or_baseline(directory.as_deref())?;
-    cku_authority::activate(journal, by, &bundle).map_err(|e| render::problems::of_bundle(&e))?;
+    cku_authority::activate(journal, &cku_authority::named(by), &bundle)
+        .map_err(|e| render::problems::of_bundle(&e))?;
     Ok(Some(bundle))
 }
 

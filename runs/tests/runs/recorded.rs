@@ -199,8 +199,8 @@ fn bundles_are_kept_and_load_again() {
         changed.into_iter().chain([(ACCESS.0, ACCESS.1.to_owned())]),
     ));
     let other = other.unwrap();
-    cku_authority::activate(&journal, &by, &other).unwrap();
-    cku_authority::activate(&journal, &by, &other).unwrap();
+    cku_authority::activate(&journal, &cku_authority::named(&by), &other).unwrap();
+    cku_authority::activate(&journal, &cku_authority::named(&by), &other).unwrap();
     assert_eq!(cku_authority::active(&journal).unwrap().revision(), other.revision());
     assert_eq!(cku_authority::load_bundle(&journal, revision).unwrap().revision(), revision);
     assert!(cku_authority::load_bundle(&journal, Digest::of(b"none")).is_err());

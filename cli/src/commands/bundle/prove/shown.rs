@@ -73,7 +73,7 @@ impl<'f> Kind<'f> {
             What::Sequence { .. } => Self::Sequence,
             What::Rego { .. } => Self::Rego,
             What::Data { .. } => Self::Data,
-            what @ (What::AccessSchema | What::Manifest) => Self::Other(what.to_string()),
+            what @ (What::AccessSchema | What::Authzen | What::Manifest) => Self::Other(what.to_string()),
         }
     }
 
@@ -85,7 +85,7 @@ impl<'f> Kind<'f> {
             | What::Sequence { mode: own }
             | What::Rego { file: own }
             | What::Data { path: own } => foreign(own).into_owned(),
-            What::AccessSchema | What::Manifest => String::new(),
+            What::AccessSchema | What::Authzen | What::Manifest => String::new(),
         };
         let own = list(&parts.iter().map(own).collect::<Vec<_>>());
         let s = if parts.len() > 1 { "s" } else { "" };
