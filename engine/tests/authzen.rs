@@ -1,5 +1,13 @@
 //! Questions of other systems: the published cases of the AuthZEN working group, and what is denied.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{path::Path, sync::Arc};
 
 use cku_engine::{

@@ -118,7 +118,7 @@ fn build(
             )));
         }
     }
-    for action in manifest.authzen.rego.keys().filter(|action| actions.contains_key(*action)) {
+    if let Some(action) = manifest.authzen.rego.keys().find(|action| actions.contains_key(*action)) {
         let why =
             format!("`authzen.rego` decides `{action}`, which is an action of the schema, too; keep one");
         return Err((Some(MANIFEST_FILE), why));
