@@ -65,6 +65,25 @@ pub(crate) fn bundle_or(built_in: BuiltIn, dir: Option<&Path>) -> Result<Arc<Bun
     bundle(dir, Format::Pretty)
 }
 
+/// Loads a bundle like [`bundle_or_baseline`]; what is wrong with it is told in one line.
+pub(crate) fn quietly(dir: Option<&Path>) -> Result<Arc<Bundle>, String> {
+    let loaded = match dir {
+        Some(dir) => Bundle::load(dir),
+        None => Bundle::from_sources(Sources::from_files(BASELINE.iter().map(|(path, text)| (*path, *text)))),
+    };
+    loaded.map(Arc::new).map_err(|error| {
+        let errors: Vec<&Diagnostic> = error.diagnostics.iter().filter(|d| d.is_error()).collect();
+        let first = errors.first().map_or_else(String::new, |problem| {
+            let place = problem.place.as_ref().map_or_else(String::new, ToString::to_string);
+            format!("{place}: {} ({})", problem.message, problem.code)
+        });
+        match errors.len() {
+            0 | 1 => first,
+            many => format!("{first}, and {} more", many - 1),
+        }
+    })
+}
+
 /// Refuses what is no folder; `wanted` says what to name instead.
 pub(crate) fn folder(dir: &Path, wanted: &str) -> Result<(), Exit> {
     if dir.is_dir() {

@@ -192,6 +192,12 @@ impl Journal {
         self.reading(|store| store.head(tenant))
     }
 
+    /// How many entries say who may do what ([`crate::Kind::is_authority`]): whoever keeps something of
+    /// them looks whether there are more.
+    pub fn authority_entries(&self) -> Result<u64, ReadError> {
+        self.reading(Store::authority_entries)
+    }
+
     /// All tenants that have entries.
     pub fn tenants(&self) -> Result<Vec<TenantPath>, ReadError> {
         self.reading(Store::tenants)

@@ -70,6 +70,8 @@ kinds! {
     FreezeSet = "freeze.set/1",
     /// Somebody asked for something that access policies decide.
     AccessDecided = "access.decided/1",
+    /// Questions of other systems were answered.
+    EvaluationsMade = "evaluations.made/1",
     /// A run was submitted.
     RunSubmitted = "run.submitted/1",
     /// The gates decided.

@@ -10,7 +10,7 @@ use crate::{
     command::{AppendError, Appended},
     entry::{Body, Entry, Head, Header, Prepared},
     projection::{ProjectError, Projector, Rows},
-    schema::{self, Making, OpenError, words},
+    schema::{self, AUTHORITY, Making, OpenError, words},
     store::{Ready, StorageError, Store},
 };
 
@@ -268,6 +268,13 @@ impl Store for Sqlite {
     fn head(&mut self, tenant: &TenantPath) -> Result<Option<Head>, StorageError> {
         let Some(id) = self.tenant(tenant)? else { return Ok(None) };
         self.head_of(id)
+    }
+
+    fn authority_entries(&mut self) -> Result<u64, StorageError> {
+        let sql = format!("SELECT count(*) FROM entries INDEXED BY authority WHERE {AUTHORITY}");
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let count: i64 = select.query_row([], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
     }
 
     fn tenants(&mut self) -> Result<Vec<TenantPath>, StorageError> {

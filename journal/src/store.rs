@@ -48,6 +48,8 @@ pub trait Store: Send {
     fn stream(&mut self, tenant: &TenantPath, subject: &str) -> Result<Vec<Entry>, StorageError>;
     /// The end of a tenant's chain.
     fn head(&mut self, tenant: &TenantPath) -> Result<Option<Head>, StorageError>;
+    /// How many entries say who may do what, in all tenants.
+    fn authority_entries(&mut self) -> Result<u64, StorageError>;
     /// All tenants with entries.
     fn tenants(&mut self) -> Result<Vec<TenantPath>, StorageError>;
     /// A document, as it was given.

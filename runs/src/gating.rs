@@ -70,8 +70,50 @@ pub fn gate_trying(
     run: Run,
     now: Timestamp,
 ) -> Result<Gated, GatingError> {
+    let Judged { decided, decision, input, bytes } = judge(journal, chains, (worker, trial), &run, now)?;
+    let mut events = vec![Event::Decided(decided)];
+    match decision.verdict {
+        Verdict::Pass => {}
+        Verdict::Pause => events.push(Event::Waiting(Waiting {
+            waiting_for: WaitingFor::Gates,
+            reason: format!("waits at {}", gates_of(&decision)),
+        })),
+        Verdict::Reject => {
+            let cause = match decision.reasons.first() {
+                Some(reason) => reason.message.clone(),
+                None => format!("rejected at {}", gates_of(&decision)),
+            };
+            events.push(Event::Ended(run.end(Ending::Rejected, cause, now)));
+        }
+    }
+    let blobs = vec![(run.tenant.clone(), bytes)];
+    let run = store::add(journal, run, &Actor::Cku, events, blobs)?;
+    Ok(Gated { run, decision, input })
+}
+
+/// What the gates say of a run, and what is to be kept of that; nothing is written.
+#[derive(Debug)]
+pub struct Judged {
+    /// What is recorded.
+    pub decided: Decided,
+    /// What the gates said.
+    pub decision: Decision,
+    /// Over what.
+    pub input: DecisionInput,
+    /// The document that `decided` names: the input as it is kept.
+    pub bytes: Vec<u8>,
+}
+
+/// Asks the gates about a run; nothing is written.
+pub fn judge(
+    journal: &Journal,
+    chains: &Chains,
+    (worker, trial): (&mut Worker, Trial<'_>),
+    run: &Run,
+    now: Timestamp,
+) -> Result<Judged, GatingError> {
     let bundle = worker.bundle().clone();
-    let input = input::build(journal, chains, &bundle, &run, now)?;
+    let input = input::build(journal, chains, &bundle, run, now)?;
     let decision = decide(worker, &input, false)?;
     let kept = Kept::of(&input, &decision, &bundle.manifest().mask, worker)?;
     let decided = Decided {
@@ -91,24 +133,7 @@ pub fn gate_trying(
             _ => None,
         },
     };
-    let mut events = vec![Event::Decided(decided)];
-    match decision.verdict {
-        Verdict::Pass => {}
-        Verdict::Pause => events.push(Event::Waiting(Waiting {
-            waiting_for: WaitingFor::Gates,
-            reason: format!("waits at {}", gates_of(&decision)),
-        })),
-        Verdict::Reject => {
-            let cause = match decision.reasons.first() {
-                Some(reason) => reason.message.clone(),
-                None => format!("rejected at {}", gates_of(&decision)),
-            };
-            events.push(Event::Ended(run.end(Ending::Rejected, cause, now)));
-        }
-    }
-    let blobs = vec![(run.tenant.clone(), kept.bytes)];
-    let run = store::add(journal, run, &Actor::Cku, events, blobs)?;
-    Ok(Gated { run, decision, input })
+    Ok(Judged { decided, decision, input, bytes: kept.bytes })
 }
 
 /// What a bundle in shadow says of an input that was decided; whatever goes wrong there stays there.

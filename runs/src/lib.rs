@@ -50,7 +50,7 @@ pub use event::{
     subject,
 };
 pub use execution::{Execution, ExecutionError, Progress, execute};
-pub use gating::{Gated, GatingError, Trial, gate, gate_trying};
+pub use gating::{Gated, GatingError, Judged, Trial, gate, gate_trying, judge};
 pub use healing::backoff;
 pub use input::build as build_input;
 pub use mask::{MASKED, mask};
@@ -61,4 +61,4 @@ pub use plan::{PlanFile, check as check_plan};
 pub use projection::{Projections, RunRow, TrialCounts};
 pub use state::{Effect, Run, Status, StepState, StepStatus};
 pub use store::{find, list, load, run_id, trial_counts};
-pub use submit::{Request, submit};
+pub use submit::{Request, submit, unsubmitted};

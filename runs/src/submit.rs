@@ -34,7 +34,20 @@ pub struct Request {
 ///
 /// Whoever submits the run submitted the evidence in it.
 pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
-    let Request { id, tenant, mode, by, submission, workspace, confined, time } = request;
+    let (tenant, id) = (request.tenant.clone(), request.id.clone());
+    let (submitted, submission) = of_request(request)?;
+    store::begin(journal, (&tenant, &id), submitted, submission)
+}
+
+/// The run that would be submitted; nothing of it is in the journal.
+pub fn unsubmitted(request: Request) -> Result<Run, StoreError> {
+    let (tenant, id) = (request.tenant.clone(), request.id.clone());
+    let (submitted, submission) = of_request(request)?;
+    Ok(Run::new(id, tenant, submitted, submission))
+}
+
+fn of_request(request: Request) -> Result<(Submitted, RunSubmission), StoreError> {
+    let Request { id: _, tenant, mode, by, submission, workspace, confined, time } = request;
     let mut evidence_by: BTreeMap<Digest, Principal> = BTreeMap::new();
     for document in &submission.evidence {
         evidence_by.insert(document.document_digest()?, by.principal.clone());
@@ -50,5 +63,5 @@ pub fn submit(journal: &Journal, request: Request) -> Result<Run, StoreError> {
         workspace,
         confined,
     };
-    store::begin(journal, (&tenant, &id), submitted, submission)
+    Ok((submitted, submission))
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cku_authority::{Admin, Chains, Control, Deciding, Floor, Genesis, Purpose};
+use cku_authority::{Chains, Control, Deciding, Genesis, Purpose};
 use cku_base::{TenantPath, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
@@ -13,7 +13,7 @@ use cku_journal::Journal;
 use cku_runs::{Command, Ending, Execution, Gated, PlanFile, Request, Run, Status, Trial};
 use cku_skills::{Cancel, Launcher, Workspace};
 
-use super::{collect, init, trial};
+use super::{collect, local, trial};
 use crate::{
     exit::Exit,
     journal::{self, JournalArg, TokenArg},
@@ -125,28 +125,11 @@ pub(super) fn real(path: PathBuf) -> PathBuf {
     std::fs::canonicalize(&path).ok().or_else(beside).unwrap_or(path)
 }
 
-/// A journal for the one who runs cku here, without tokens; every decision says so.
-///
-/// None is made for a plan that could not be submitted to it.
+/// A journal for the one who runs cku here; none is made for a plan that could not be submitted to it.
 fn single_user(args: &Args, path: &Path, mode: &str) -> Result<Journal, Exit> {
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
     has_mode(&bundle, mode)?;
-    let genesis = Genesis {
-        admin: Admin { issuer: None, principal: journal::local_user() },
-        authentication: Authentication::Local,
-        audience: "cku".to_owned(),
-        keys: Vec::new(),
-        bundles: [("gates".to_owned(), bundle.revision())].into(),
-        control: Control::Files,
-        directory: None,
-        floor: Floor::default(),
-    };
-    let journal = init::create(path, &genesis, &bundle, None)?;
-    output::note(format_args!(
-        "made a journal for a single user, without tokens: {}\n`cku init` makes one for several people\n\n",
-        path.display()
-    ));
-    Ok(journal)
+    local::make(path, &bundle)
 }
 
 /// The bundle that decides, where a folder says so; it is made the active one.

@@ -1,0 +1,182 @@
+//! How a server is set up: options, the environment, a file, defaults, in this order.
+
+use std::{
+    env,
+    fmt::{self, Display},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use cku_base::document::Limits as DocumentLimits;
+use cku_server::Config;
+use serde::Deserialize;
+
+use crate::{
+    exit::Exit,
+    journal, load,
+    render::{foreign, style},
+};
+
+/// The options.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Flags {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// A unix socket beside that.
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+
+    /// The certificate chain, PEM; with --tls-key it speaks HTTPS.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// The address by which clients reach it, for discovery.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Threads that serve; without it, one for each core.
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<usize>,
+
+    /// The mode in which questions of other systems are answered; without it, what decides in `prod`.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+
+    /// Bytes of a request's body.
+    #[arg(long, value_name = "BYTES")]
+    max_body: Option<usize>,
+
+    /// Connections at a time.
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<usize>,
+
+    /// Seconds in which a client sends a body.
+    #[arg(long, value_name = "SECONDS")]
+    patience: Option<u64>,
+}
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    unix: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    public_url: Option<String>,
+    workers: Option<usize>,
+    mode: Option<String>,
+    max_body: Option<usize>,
+    max_connections: Option<usize>,
+    patience: Option<u64>,
+}
+
+/// All settings, and where each comes from.
+pub(super) struct Settings {
+    pub(super) config: Config,
+    origins: Vec<(&'static str, String, &'static str)>,
+}
+
+impl Settings {
+    /// As a person reads them.
+    pub(super) fn shown(&self) -> impl Display {
+        let mut text = String::new();
+        let dim = style::DIM;
+        for (name, value, origin) in &self.origins {
+            // A text always takes more.
+            let _ = fmt::Write::write_fmt(
+                &mut text,
+                format_args!("{name}: {}  {dim}# {origin}{dim:#}\n", foreign(value)),
+            );
+        }
+        text
+    }
+
+    /// What a setting is, noted with where it comes from.
+    fn pick<T: FromStr<Err: Display> + Display>(
+        &mut self,
+        name: &'static str,
+        flag: Option<T>,
+        file: Option<T>,
+        default: Option<T>,
+    ) -> Result<Option<T>, Exit> {
+        let variable = format!("CKU_SERVE_{}", name.to_uppercase());
+        let of_environment =
+            match env::var(&variable) {
+                Ok(text) => Some(text.parse::<T>().map_err(|error| {
+                    journal::refuse(&format!("{variable} is `{}`: {error}", foreign(&text)))
+                })?),
+                Err(_) => None,
+            };
+        let (value, origin) = match (flag, of_environment, file) {
+            (Some(value), _, _) => (Some(value), "option"),
+            (None, Some(value), _) => (Some(value), "environment"),
+            (None, None, Some(value)) => (Some(value), "file"),
+            (None, None, None) => (default, "default"),
+        };
+        let shown = value.as_ref().map_or_else(|| "none".to_owned(), T::to_string);
+        self.origins.push((name, shown, origin));
+        Ok(value)
+    }
+
+    fn path(
+        &mut self,
+        name: &'static str,
+        flag: Option<&PathBuf>,
+        file: Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, Exit> {
+        let text = |path: &Path| path.display().to_string();
+        let picked = self.pick(name, flag.map(|p| text(p)), file.map(|p| text(&p)), None)?;
+        Ok(picked.map(PathBuf::from))
+    }
+}
+
+/// Puts all settings together.
+pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit> {
+    let file = file.map(read_file).transpose()?.unwrap_or_default();
+    let mut settings = Settings { config: Config::default(), origins: Vec::new() };
+    let mut config = Config::default();
+    let limits = config.limits;
+    if let Some(listen) = settings.pick("listen", flags.listen, file.listen, Some(config.listen))? {
+        config.listen = listen;
+    }
+    config.unix = settings.path("unix", flags.unix.as_ref(), file.unix)?;
+    let certificate = settings.path("tls_cert", flags.tls_cert.as_ref(), file.tls_cert)?;
+    let key = settings.path("tls_key", flags.tls_key.as_ref(), file.tls_key)?;
+    config.tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(journal::refuse("HTTPS takes both, --tls-cert and --tls-key")),
+    };
+    config.public_url = settings.pick("public_url", flags.public_url.clone(), file.public_url, None)?;
+    if let Some(workers) = settings.pick("workers", flags.workers, file.workers, Some(config.workers))? {
+        config.workers = workers.clamp(1, 256);
+    }
+    config.mode = settings.pick("mode", flags.mode.clone(), file.mode, None)?;
+    let body = settings.pick("max_body", flags.max_body, file.max_body, Some(limits.body))?;
+    config.limits.body = body.unwrap_or(limits.body);
+    let connections = Some(limits.connections);
+    let connections =
+        settings.pick("max_connections", flags.max_connections, file.max_connections, connections)?;
+    config.limits.connections = connections.unwrap_or(limits.connections);
+    let patience = Some(limits.patience.as_secs());
+    let patience = settings.pick("patience", flags.patience, file.patience, patience)?;
+    config.limits.patience = patience.map_or(limits.patience, Duration::from_secs);
+    settings.config = config;
+    Ok(settings)
+}
+
+fn read_file(path: &Path) -> Result<File, Exit> {
+    let document = load::document(path, DocumentLimits::default())?;
+    File::deserialize(document).map_err(|error| {
+        journal::refuse(&format!("`{}` is not usable: {}", path.display(), foreign(&error.to_string())))
+    })
+}

@@ -1,0 +1,206 @@
+//! What decides, who may ask, whose tokens count: as the journal says it right now.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use cku_auth::{Trust, TrustedKey};
+use cku_authority::{
+    BundleError, CKU, Genesis, Placed, Purpose, Rollout, StoreError, activate, genesis, load_bundle,
+    role_grants, rollout, trusted_keys,
+};
+use cku_base::{Digest, TenantPath};
+use cku_engine::{Bundle, access::RoleGrant};
+use cku_gates::{Authentication, Submitter};
+use cku_journal::Journal;
+use serde_json::Value;
+
+/// Where policies come from.
+#[derive(Clone)]
+pub enum Policies {
+    /// Change control says what is active.
+    Managed,
+    /// Files say it: what loads becomes active.
+    Files(Arc<dyn Fn() -> Result<Arc<Bundle>, String> + Send + Sync>),
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Managed => "Managed",
+            Self::Files(_) => "Files",
+        })
+    }
+}
+
+/// Why what is active cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ActiveError {
+    /// The files do not load; what was active stays active.
+    #[error("{0}")]
+    Files(String),
+    /// A bundle in the journal does not load.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A trusted key cannot be read.
+    #[error("a key in the journal cannot be read: {0}")]
+    Keys(String),
+}
+
+/// What holds for a request from its beginning to its end.
+pub(crate) struct Active {
+    /// The number of this state: another one, another state.
+    pub(crate) number: u64,
+    pub(crate) genesis: Genesis,
+    pub(crate) rollout: Rollout,
+    pub(crate) bundles: BTreeMap<Digest, Arc<Bundle>>,
+    pub(crate) grants: Vec<RoleGrant>,
+    /// The keys whose tokens count; none where there is a single local user.
+    pub(crate) trust: Option<Trust>,
+    /// The single user of a journal that knows no tokens.
+    pub(crate) local: Option<Submitter>,
+}
+
+impl Active {
+    /// The bundle that decides in a mode; without one, where no mode is in question.
+    pub(crate) fn bundle(&self, mode: Option<&str>) -> Option<&Arc<Bundle>> {
+        let placed = mode.map_or_else(|| self.rollout.strictest(), |mode| self.rollout.in_mode(mode));
+        placed.and_then(|placed| self.bundles.get(&placed.activated.revision))
+    }
+
+    /// The bundle of what is tried.
+    pub(crate) fn tried(&self, placed: Option<&Placed>) -> Option<(Digest, &Arc<Bundle>)> {
+        let activated = &placed?.activated;
+        Some((activated.diff?, self.bundles.get(&activated.revision)?))
+    }
+}
+
+/// What is active, swapped at once; a request keeps the one it took.
+pub(crate) struct Current {
+    active: ArcSwap<Active>,
+    journal: Journal,
+    policies: Policies,
+    /// Only one makes it anew at a time.
+    making: Mutex<Mark>,
+    trouble: Mutex<Option<String>>,
+    pub(crate) reloads: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+/// What the last state was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    authority: u64,
+    number: u64,
+}
+
+impl Current {
+    /// Makes the first state; nothing is served before there is one.
+    pub(crate) fn new(journal: Journal, policies: Policies) -> Result<Self, ActiveError> {
+        from_files(&journal, &policies)?;
+        let authority = journal.authority_entries().map_err(StoreError::from)?;
+        let active = make(&journal, 1, &BTreeMap::new())?;
+        Ok(Self {
+            active: ArcSwap::from_pointee(active),
+            journal,
+            policies,
+            making: Mutex::new(Mark { authority, number: 1 }),
+            trouble: Mutex::new(None),
+            reloads: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        })
+    }
+
+    /// What holds now.
+    pub(crate) fn take(&self) -> Arc<Active> {
+        self.active.load_full()
+    }
+
+    /// Why what should be active is not; none where all is well.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether the journal, and with `files` the policies' files, say something else now, and makes
+    /// that hold. Whatever fails leaves what held before, and health says so.
+    pub(crate) fn refresh(&self, files: bool) {
+        let mut mark = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = self.try_refresh(&mut mark, files);
+        let trouble = tried.err().map(|error| error.to_string());
+        let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &trouble
+            && told.as_ref() != Some(why)
+        {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("what was active stays active: {why}");
+        }
+        // What was wrong with files stays wrong until they are looked at again.
+        if files || trouble.is_some() || matches!(self.policies, Policies::Managed) {
+            *told = trouble;
+        }
+    }
+
+    fn try_refresh(&self, mark: &mut Mark, files: bool) -> Result<(), ActiveError> {
+        let from_files = if files { from_files(&self.journal, &self.policies) } else { Ok(()) };
+        let authority = self.journal.authority_entries().map_err(StoreError::from)?;
+        if authority != mark.authority {
+            let number = mark.number + 1;
+            let made = make(&self.journal, number, &self.take().bundles)?;
+            let other = made.rollout.latest != self.take().rollout.latest;
+            self.active.store(Arc::new(made));
+            *mark = Mark { authority, number };
+            if other {
+                self.reloads.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        from_files
+    }
+}
+
+/// Makes what the files hold the active bundle, where files say what is active.
+fn from_files(journal: &Journal, policies: &Policies) -> Result<(), ActiveError> {
+    let Policies::Files(load) = policies else { return Ok(()) };
+    let bundle = load().map_err(ActiveError::Files)?;
+    Ok(activate(journal, &Value::from(CKU), &bundle)?)
+}
+
+fn make(
+    journal: &Journal,
+    number: u64,
+    known: &BTreeMap<Digest, Arc<Bundle>>,
+) -> Result<Active, ActiveError> {
+    let genesis = genesis(journal)?.ok_or(BundleError::NoGenesis)?;
+    let rollout = rollout(journal, Purpose::Gates)?;
+    let mut bundles = BTreeMap::new();
+    for placed in rollout.active.iter().chain(&rollout.trials) {
+        let revision = placed.activated.revision;
+        let bundle = match known.get(&revision) {
+            Some(bundle) => bundle.clone(),
+            None => load_bundle(journal, revision)?,
+        };
+        bundles.insert(revision, bundle);
+    }
+    let local = (genesis.authentication == Authentication::Local).then(|| Submitter {
+        principal: genesis.admin.principal.clone(),
+        authentication: Authentication::Local,
+        token: None,
+    });
+    let trust = if local.is_some() { None } else { Some(trust(journal, &genesis)?) };
+    let grants = role_grants(journal, &TenantPath::root())?;
+    Ok(Active { number, genesis, rollout, bundles, grants, trust, local })
+}
+
+fn trust(journal: &Journal, genesis: &Genesis) -> Result<Trust, ActiveError> {
+    let keys = trusted_keys(journal)?.into_iter().map(serde_json::from_value::<TrustedKey>);
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|e| ActiveError::Keys(e.to_string()))?;
+    Trust::new(keys, &genesis.audience).map_err(|e| ActiveError::Keys(e.to_string()))
+}

@@ -1,0 +1,123 @@
+//! Who asks.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cku_auth::verify;
+use cku_base::{Principal, TenantPath, Timestamp};
+use cku_engine::access::{Answer, Question, Resource};
+use cku_gates::{Authentication, Submitter, TokenClaims};
+use hyper::{HeaderMap, header::AUTHORIZATION};
+
+use crate::{active::Active, answer::Problem, context::Local};
+
+/// Tokens that a thread keeps.
+const KEPT: usize = 4_096;
+
+/// Whoever asks, with the name under which their questions are recorded.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) by: Submitter,
+    /// In the text form.
+    pub(crate) name: String,
+}
+
+impl Caller {
+    fn new(by: Submitter) -> Arc<Self> {
+        let name = by.principal.to_string();
+        Arc::new(Self { by, name })
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.by.principal
+    }
+}
+
+/// Tokens that were verified under a state: verifying one again costs more than a decision.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    number: u64,
+    known: HashMap<String, (Arc<Caller>, Timestamp)>,
+    local: Option<Arc<Caller>>,
+}
+
+/// Who asks, by their token; a journal for a single local user takes none.
+pub(crate) fn caller(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+    let mut tokens = local.tokens.borrow_mut();
+    if tokens.number != active.number {
+        *tokens = Tokens { number: active.number, ..Tokens::default() };
+    }
+    let header = headers.get(AUTHORIZATION);
+    let Some(trust) = &active.trust else {
+        if header.is_some() {
+            return Err(Problem::unauthenticated(
+                "the journal is local, single-user: it trusts no keys; `cku init` makes one for several people",
+            ));
+        }
+        let Some(single) = &active.local else { return Err(Problem::internal("nobody may ask")) };
+        return Ok(tokens.local.get_or_insert_with(|| Caller::new(single.clone())).clone());
+    };
+    let token = header.and_then(|header| header.to_str().ok()).and_then(bearer);
+    let token = token.ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer TOKEN`"))?;
+    let now = local.now();
+    if let Some((caller, until)) = tokens.known.get(token)
+        && now < *until
+    {
+        return Ok(caller.clone());
+    }
+    let verified = verify(token, trust, now)
+        .map_err(|error| Problem::unauthenticated(format!("the token is refused: {error}")))?;
+    let caller = Caller::new(Submitter {
+        principal: verified.principal,
+        authentication: Authentication::Token,
+        token: Some(TokenClaims {
+            valid: true,
+            issuer: verified.issuer,
+            issued_at: verified.issued_at,
+            expires_at: verified.expires_at,
+            key: Some(verified.key_id.as_str().to_owned()),
+        }),
+    });
+    if tokens.known.len() >= KEPT {
+        tokens.known.clear();
+    }
+    tokens.known.insert(token.to_owned(), (caller.clone(), verified.expires_at));
+    Ok(caller)
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// Whether the access policies let somebody do something; the error says why not.
+///
+/// They are those of what decides in the mode, or where no mode is in question.
+pub(crate) fn may(
+    local: &Local,
+    active: &Active,
+    caller: &Caller,
+    (action, resource): (&str, &Resource),
+    mode: Option<&str>,
+) -> Result<(), Problem> {
+    let bundle = active.bundle(mode).ok_or_else(|| Problem::unavailable("no bundle is active"))?;
+    let question = Question {
+        principal: caller.principal(),
+        grants: &active.grants,
+        action,
+        resource,
+        mode: mode.unwrap_or("prod"),
+        authentication: caller.by.authentication.as_str(),
+    };
+    match local.with(active, bundle, |worker| worker.ask(&question)) {
+        Answer::Allowed { .. } => Ok(()),
+        Answer::Denied(why) => Err(Problem::denied(format!(
+            "`{}` may not do this: {action} in {} is denied, {why}",
+            caller.name, resource.tenant
+        ))),
+    }
+}
+
+/// The tenant that a request is for: the one it names, or that of whoever asks.
+pub(crate) fn tenant(caller: &Caller, named: Option<&TenantPath>) -> TenantPath {
+    named.cloned().unwrap_or_else(|| caller.principal().tenant.clone())
+}

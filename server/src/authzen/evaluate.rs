@@ -1,0 +1,214 @@
+//! One question, and many in one request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cku_base::{Digest, TenantPath};
+use cku_engine::access::{Answer as Said, Denial, Resource};
+use serde_json::{Map, Value, json};
+
+use super::request::{Evaluation, Members, Semantic};
+use crate::{
+    active::Active,
+    answer::{self, Answer, Problem},
+    authn::{self, Caller},
+    body,
+    context::Local,
+    record::Recorded,
+};
+
+/// Who asks what, under what.
+pub(super) struct Asking {
+    pub(super) active: Arc<Active>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) tenant: TenantPath,
+}
+
+impl Asking {
+    /// Whoever asks must be allowed to ask in the tenant.
+    pub(super) fn new(
+        local: &Local,
+        (active, caller): (Arc<Active>, Arc<Caller>),
+        tenant: Option<&TenantPath>,
+    ) -> Result<Self, Problem> {
+        let tenant = authn::tenant(&caller, tenant);
+        let resource = Resource::run(&tenant, &Default::default());
+        let mode = local.shared.config.mode.as_deref();
+        authn::may(local, &active, &caller, ("decision:evaluate", &resource), mode)?;
+        Ok(Self { active, caller, tenant })
+    }
+
+    pub(super) fn bundle(&self, local: &Local) -> Result<&Arc<cku_engine::Bundle>, Problem> {
+        let mode = local.shared.config.mode.as_deref();
+        self.active.bundle(mode).ok_or_else(|| Problem::unavailable("no bundle is active"))
+    }
+}
+
+/// `POST /access/v1/evaluation`
+pub(crate) async fn evaluation(
+    local: &Local,
+    who: (Arc<Active>, Arc<Caller>),
+    tenant: Option<&TenantPath>,
+    bytes: &Bytes,
+) -> Result<Answer, Problem> {
+    let asking = Asking::new(local, who, tenant)?;
+    let mut members = body::object(bytes, &local.shared.config.limits)?;
+    single(local, &asking, &mut members).await
+}
+
+async fn single(local: &Local, asking: &Asking, members: &mut Members) -> Result<Answer, Problem> {
+    let evaluation = Evaluation::read(members)?;
+    let bundle = asking.bundle(local)?;
+    let revision = bundle.revision();
+    let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));
+    local.shared.metrics.evaluated(said.is_allowed());
+    let mut record = evaluation.into_record();
+    decided(&mut record, &said);
+    record.insert("caller".to_owned(), Value::String(asking.caller.name.clone()));
+    let recorded = local.record(&asking.tenant, revision, Value::Object(record)).await?;
+    let mut text = Vec::with_capacity(256);
+    write(&mut text, &said, &id(&asking.tenant, recorded), &revision);
+    Ok(answer::json_text(text))
+}
+
+/// `POST /access/v1/evaluations`
+pub(crate) async fn evaluations(
+    local: &Local,
+    who: (Arc<Active>, Arc<Caller>),
+    tenant: Option<&TenantPath>,
+    bytes: &Bytes,
+) -> Result<Answer, Problem> {
+    let asking = Asking::new(local, who, tenant)?;
+    let limits = &local.shared.config.limits;
+    let mut members = body::object(bytes, limits)?;
+    let items = match members.remove("evaluations") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Err(Problem::unusable("`evaluations` is not a list")),
+    };
+    let semantic = Semantic::read(members.remove("options"))?;
+    // Without items it is one question.
+    if items.is_empty() {
+        return single(local, &asking, &mut members).await;
+    }
+    if items.len() > limits.items {
+        return Err(Problem::unusable(format!(
+            "`evaluations` holds {} items; it can hold {}",
+            items.len(),
+            limits.items
+        )));
+    }
+    for name in ["subject", "action", "resource", "context"] {
+        if members.get(name).is_some_and(|default| !default.is_object() && !default.is_null()) {
+            return Err(Problem::unusable(format!("`{name}` is not an object")));
+        }
+    }
+    let bundle = asking.bundle(local)?;
+    let revision = bundle.revision();
+    let (mut records, mut answers) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for item in items {
+        let (record, said) = match with_defaults(item, &members) {
+            Err(problem) => (Map::new(), Err(problem)),
+            Ok(evaluation) => {
+                let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));
+                (evaluation.into_record(), Ok(said))
+            }
+        };
+        let permitted = said.as_ref().is_ok_and(Said::is_allowed);
+        local.shared.metrics.evaluated(permitted);
+        let mut record = record;
+        match &said {
+            Ok(said) => decided(&mut record, said),
+            Err(problem) => {
+                record.insert("decision".to_owned(), Value::Bool(false));
+                record.insert("why".to_owned(), Value::String(problem.detail.clone()));
+            }
+        }
+        records.push(Value::Object(record));
+        answers.push(said);
+        if semantic.ends_at(permitted) {
+            break;
+        }
+    }
+    let record = json!({"caller": asking.caller.name, "evaluations": records});
+    let recorded = local.record(&asking.tenant, revision, record).await?;
+    let id = id(&asking.tenant, recorded);
+    let mut text = Vec::with_capacity(160 * answers.len());
+    text.extend_from_slice(b"{\"evaluations\":[");
+    for (at, said) in answers.iter().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        match said {
+            Ok(said) => write(&mut text, said, &format!("{id}.{at}"), &revision),
+            Err(problem) => {
+                let error = json!({"status": problem.status.as_u16(), "message": problem.detail});
+                let denied = json!({"decision": false, "context": {"error": error}});
+                text.extend_from_slice(denied.to_string().as_bytes());
+            }
+        }
+    }
+    text.extend_from_slice(b"]}");
+    Ok(answer::json_text(text))
+}
+
+/// An item of a batch; what it leaves out is what the batch says, each entity as a whole.
+fn with_defaults(item: Value, defaults: &Members) -> Result<Evaluation, Problem> {
+    let Value::Object(mut members) = item else {
+        return Err(Problem::unusable("an item of `evaluations` is not an object"));
+    };
+    for name in ["subject", "action", "resource", "context"] {
+        if !members.contains_key(name)
+            && let Some(default) = defaults.get(name)
+        {
+            members.insert(name.to_owned(), default.clone());
+        }
+    }
+    Evaluation::read(&mut members)
+}
+
+/// Where an answer is recorded, as callers name it.
+pub(super) fn id(tenant: &TenantPath, recorded: Recorded) -> String {
+    let Recorded { seq, index } = recorded;
+    format!("{tenant}:{seq}.{index}")
+}
+
+/// Adds to a record what was decided, and why.
+pub(super) fn decided(record: &mut Members, said: &Said) {
+    record.insert("decision".to_owned(), Value::Bool(said.is_allowed()));
+    match said {
+        Said::Allowed { by } | Said::Denied(Denial::Forbidden(by)) => {
+            let by = by.iter().map(|id| Value::String(id.clone())).collect();
+            record.insert("policies".to_owned(), Value::Array(by));
+        }
+        Said::Denied(why) => {
+            record.insert("why".to_owned(), Value::String(why.to_string()));
+        }
+    }
+}
+
+/// Writes one answer.
+fn write(text: &mut Vec<u8>, said: &Said, id: &str, revision: &Digest) {
+    let mut context = Map::new();
+    context.insert("evaluation_id".to_owned(), Value::from(id));
+    context.insert("bundle_revision".to_owned(), Value::from(revision.to_string()));
+    match said {
+        Said::Allowed { by } => {
+            context.insert("policies".to_owned(), json!(by));
+        }
+        Said::Denied(why) => {
+            let (reason, user) = match why {
+                Denial::NotPermitted | Denial::Forbidden(_) => ("policy_denied", "This is not permitted."),
+                _ => ("evaluation_error", "This could not be decided, so it is not permitted."),
+            };
+            context.insert("reason".to_owned(), Value::from(reason));
+            context.insert("reason_user".to_owned(), json!({"en": user}));
+            context.insert("reason_admin".to_owned(), json!({"en": why.to_string()}));
+            if let Denial::Forbidden(by) = why {
+                context.insert("policies".to_owned(), json!(by));
+            }
+        }
+    }
+    // A map of texts always has a JSON form; nothing is a denial to whoever reads it.
+    let _ = serde_json::to_writer(text, &json!({"decision": said.is_allowed(), "context": context}));
+}

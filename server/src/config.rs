@@ -1,0 +1,68 @@
+//! How a server is set up.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// How a server is set up; every member has a default that is safe on one machine.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// A unix socket beside that, if one is wanted.
+    pub unix: Option<PathBuf>,
+    /// Certificate chain and key, PEM files; without them the listener speaks plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The address by which clients reach it, for discovery; never taken from a request.
+    pub public_url: Option<String>,
+    /// Threads that serve.
+    pub workers: usize,
+    /// The mode in which questions of other systems are answered.
+    pub mode: Option<String>,
+    /// What a request may use.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    /// Loopback, port 7474, a thread for each core.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7474)),
+            unix: None,
+            tls: None,
+            public_url: None,
+            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            mode: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a request may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body: usize,
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// Levels of nesting in a document.
+    pub nesting: usize,
+    /// Items of a batch, results of a page.
+    pub items: usize,
+    /// How long a client may take to send a head, and a body.
+    pub patience: Duration,
+    /// Connections at a time.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    /// 1 MiB of body, 16 KiB of head, 32 levels, 1,000 items, 10 seconds, 20,000 connections.
+    fn default() -> Self {
+        Self {
+            body: 1 << 20,
+            head: 16 << 10,
+            nesting: 32,
+            items: 1_000,
+            patience: Duration::from_secs(10),
+            connections: 20_000,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One connection: requests come, answers go.
+
+use std::{
+    convert::Infallible,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    header::{HeaderName, HeaderValue},
+    rt::{Executor, Read, Write},
+    service::service_fn,
+};
+use hyper_util::{rt::TokioTimer, server::conn::auto};
+
+use crate::{
+    answer::{Answer, Problem},
+    authn, authzen, body,
+    context::{Local, Shared},
+    health, native,
+    route::{Route, route},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a connection may stand idle.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(75);
+
+/// Runs what a connection wants to be run on its own thread.
+#[derive(Debug, Clone, Copy)]
+struct Here;
+
+impl<F: Future<Output: 'static> + 'static> Executor<F> for Here {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Counts a connection for as long as it is open.
+pub(crate) struct Counted(Arc<Shared>);
+
+impl Counted {
+    /// None where there are too many.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Option<Self> {
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(shared.clone());
+        (before < shared.config.limits.connections).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection to its end, or until the server ends: then what was accepted is answered.
+pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(local: Rc<Local>, io: I, counted: Counted) {
+    let mut stop = local.shared.stop.clone();
+    let limits = local.shared.config.limits;
+    let of = local.clone();
+    let service = service_fn(move |request| {
+        let local = of.clone();
+        async move { Ok::<_, Infallible>(answer(&local, request).await) }
+    });
+    let mut builder = auto::Builder::new(Here);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(limits.head.max(8 << 10));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(16 << 10))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(IDLE);
+    let connection = builder.serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    // What goes wrong with a connection is between it and its client.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stop.wait_for(|stops| *stops) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    drop(counted);
+}
+
+async fn answer(local: &Local, request: Request<Incoming>) -> Answer {
+    let begun = Instant::now();
+    let id = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= 200).cloned();
+    let (name, answered) = dispatch(local, request).await;
+    let mut answer = answered.unwrap_or_else(|problem| problem.answer());
+    if let Some(id) = id {
+        answer.headers_mut().insert(REQUEST_ID, HeaderValue::clone(&id));
+    }
+    local.shared.metrics.asked(name, answer.status().as_u16(), begun.elapsed());
+    answer
+}
+
+/// Answers a request; beside the answer, what it is counted under.
+async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, Result<Answer, Problem>) {
+    let (head, incoming) = request.into_parts();
+    let (route, tenant) = match route(&head.method, head.uri.path()) {
+        Ok(found) => found,
+        Err(problem) => return ("none", Err(problem)),
+    };
+    let (name, tenant) = (route.name(), tenant.as_ref());
+    let shared = &local.shared;
+    match route {
+        Route::Alive => return (name, Ok(health::alive(shared))),
+        Route::Ready => return (name, Ok(health::ready(shared))),
+        Route::Metrics => return (name, Ok(health::metrics(shared))),
+        Route::Discovery => return (name, Ok(authzen::discovery(shared, tenant))),
+        _ => {}
+    }
+    // What holds now holds to the end of this request.
+    let active = local.active();
+    let answered = async {
+        let caller = authn::caller(local, &active, &head.headers)?;
+        let who = (active.clone(), caller);
+        if let Route::Decision(id) = &route {
+            return native::decision(local, who, id);
+        }
+        body::is_json(&head.headers)?;
+        let bytes = body::read(incoming, &shared.config.limits).await?;
+        match route {
+            Route::Evaluation => authzen::evaluation(local, who, tenant, &bytes).await,
+            Route::Evaluations => authzen::evaluations(local, who, tenant, &bytes).await,
+            Route::Search(what) => authzen::search(local, who, tenant, what, &bytes).await,
+            Route::Decide => native::decide(local, who, &bytes).await,
+            Route::DecideBatch => native::decide_batch(local, who, &bytes).await,
+            _ => Err(Problem::internal("a route without an answer")),
+        }
+    };
+    (name, answered.await)
+}

@@ -1,0 +1,112 @@
+//! What the threads share, and what each has for itself.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Instant,
+};
+
+use cku_authority::Chains;
+use cku_base::{Digest, TenantPath, Timestamp};
+use cku_engine::{Bundle, Worker};
+use cku_journal::{Command, Journal};
+
+use crate::{
+    active::{Active, Current},
+    answer::Problem,
+    authn::Tokens,
+    config::Config,
+    metrics::Metrics,
+    record::{RecordError, Recorded, Recorder},
+};
+
+/// What the threads share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// The address for discovery.
+    pub(crate) public_url: String,
+    pub(crate) journal: Journal,
+    pub(crate) current: Current,
+    pub(crate) recorder: Recorder,
+    pub(crate) chains: Chains,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) started: Instant,
+    pub(crate) connections: AtomicUsize,
+    /// Turns true when the server is asked to end.
+    pub(crate) stop: tokio::sync::watch::Receiver<bool>,
+}
+
+/// What one thread has: its own evaluators, and tokens that it verified.
+pub(crate) struct Local {
+    pub(crate) shared: Arc<Shared>,
+    workers: RefCell<Workers>,
+    pub(crate) tokens: RefCell<Tokens>,
+}
+
+#[derive(Default)]
+struct Workers {
+    /// The state for which they were made.
+    number: u64,
+    of: HashMap<Digest, Worker>,
+}
+
+impl Local {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, workers: RefCell::default(), tokens: RefCell::default() }
+    }
+
+    /// What holds for this request.
+    pub(crate) fn active(&self) -> Arc<Active> {
+        self.shared.current.take()
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.shared.clock)()
+    }
+
+    /// Evaluates with this thread's worker over a bundle.
+    pub(crate) fn with<T>(
+        &self,
+        active: &Active,
+        bundle: &Arc<Bundle>,
+        evaluate: impl FnOnce(&mut Worker) -> T,
+    ) -> T {
+        let mut workers = self.workers.borrow_mut();
+        if workers.number != active.number {
+            // What is no longer active is let go; a request that began before may make its worker anew.
+            workers.of.retain(|revision, _| active.bundles.contains_key(revision));
+            workers.number = active.number;
+        }
+        let worker = workers.of.entry(bundle.revision()).or_insert_with(|| Worker::new(bundle.clone()));
+        evaluate(worker)
+    }
+
+    /// Writes a command; the place of its first entry.
+    pub(crate) async fn write(&self, command: Command) -> Result<u64, Problem> {
+        let unavailable = |error: &dyn std::fmt::Display| Problem::unavailable(error.to_string());
+        let hears = self.shared.recorder.command(command).map_err(|e| unavailable(&e))?;
+        match hears.await {
+            Ok(Ok(appended)) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
+        }
+    }
+
+    /// Records what was decided; the answer may leave when this returns.
+    pub(crate) async fn record(
+        &self,
+        tenant: &TenantPath,
+        revision: Digest,
+        evaluation: serde_json::Value,
+    ) -> Result<Recorded, Problem> {
+        let unavailable = |error: RecordError| Problem::unavailable(error.to_string());
+        let hears = self.shared.recorder.record(tenant.clone(), revision, evaluation).map_err(unavailable)?;
+        match hears.await {
+            Ok(recorded) => recorded.map_err(unavailable),
+            Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
+        }
+    }
+}

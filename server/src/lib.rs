@@ -1,0 +1,29 @@
+//! Decisions over HTTP: AuthZEN, the nine gates, the control plane.
+//!
+//! [`serve`] listens and hands each connection to one of a few threads. A thread keeps its own evaluators
+//! and everything that is on the way of a decision: reading a request, who asks, the answer of the
+//! policies. What is decided goes to the one [`Recorder`](record::Recorder), which writes all that waits as
+//! one entry of the journal; no answer leaves before that is durable.
+//!
+//! What decides, who may ask and whose tokens count is an [`Active`](active::Active): it is made anew when
+//! the journal says so, off the threads that serve, and swapped at once. A request keeps the one it began
+//! with.
+
+mod active;
+mod answer;
+mod authn;
+mod authzen;
+mod body;
+mod config;
+mod connection;
+mod context;
+mod health;
+mod metrics;
+mod native;
+mod record;
+mod route;
+mod serve;
+
+pub use active::{ActiveError, Policies};
+pub use config::{Config, Limits};
+pub use serve::{ServeError, Served, serve};
