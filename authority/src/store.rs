@@ -79,7 +79,7 @@ pub fn body<T: DeserializeOwned>(entry: &Entry) -> Result<T, UnreadableEntry> {
         why,
     };
     let body = entry.body.as_ref().ok_or_else(|| unreadable("its body was erased".to_owned()))?;
-    serde_json::from_value(Value::Object(body.value.clone())).map_err(|e| unreadable(e.to_string()))
+    serde_json::from_value(Value::Object((*body.value).clone())).map_err(|e| unreadable(e.to_string()))
 }
 
 /// The body of an entry.

@@ -7,7 +7,7 @@ use regorus::Value;
 use crate::{
     RuleVerdict,
     access::{Answer, Denial, Question},
-    authzen::{Asked, Thing},
+    authzen::{Asked, Evaluated, Thing},
     bundle::Bundle,
     cedar::access::Answers,
     coverage::Coverage,
@@ -26,6 +26,8 @@ pub struct Worker {
     bundle: Arc<Bundle>,
     rego: RegoWorker,
     answers: Answers,
+    /// Answers to questions of other systems.
+    evaluated: Evaluated,
     /// What was touched, if somebody wants to know.
     coverage: Option<Coverage>,
 }
@@ -34,7 +36,7 @@ impl Worker {
     /// A worker for this bundle; cheap, the bundle is prepared already.
     pub fn new(bundle: Arc<Bundle>) -> Self {
         let rego = bundle.rego().worker();
-        Self { bundle, rego, answers: Answers::default(), coverage: None }
+        Self { bundle, rego, answers: Answers::default(), evaluated: Evaluated::default(), coverage: None }
     }
 
     /// A worker that notes what its evaluations touch; slower.
@@ -115,7 +117,9 @@ impl Worker {
                 "the bundle answers no questions of other systems; it has no `authzen/`".to_owned(),
             );
         };
-        let Some(rule) = authzen.rego_of(asked.action) else { return authzen.ask(asked) };
+        let Some(rule) = authzen.rego_of(asked.action) else {
+            return self.evaluated.find_or_ask(asked, authzen);
+        };
         let of = |thing: &Thing| {
             let properties: serde_json::Map<_, _> =
                 authzen.properties(thing).map(|(name, value)| (name.to_owned(), value.clone())).collect();

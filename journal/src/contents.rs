@@ -156,7 +156,11 @@ fn keys(store: &mut Sqlite, named: &Named) -> Result<(), VerifyError> {
             let entry = store.read(&path, seq.saturating_sub(1), 1)?.into_iter().next();
             let entry = entry.filter(|e| e.header.seq == seq).ok_or_else(changed)?;
             let body = entry.body.ok_or_else(changed)?;
-            listed.push((tenant, entry.header.kind, Value::Object(body.value)));
+            listed.push((
+                tenant,
+                entry.header.kind,
+                Value::Object(std::sync::Arc::unwrap_or_clone(body.value)),
+            ));
         }
         if Digest::of_canonical(&listed).is_ok_and(|digest| digest.as_bytes().as_slice() == content) {
             continue;

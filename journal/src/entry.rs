@@ -3,6 +3,8 @@
 //! Header and body are hashed apart, and the body with a random salt: a body can be erased together
 //! with its salt, the chain still verifies, and nothing can be guessed from what stays.
 
+use std::sync::Arc;
+
 use cku_base::{
     Digest, TenantPath, Timestamp,
     canonical::{self, CanonicalError, ObjectWriter},
@@ -42,8 +44,8 @@ pub struct Header {
 pub struct Body {
     /// What it was hashed with.
     pub salt: Salt,
-    /// Its members.
-    pub value: Map<String, Value>,
+    /// Its members; shared, since those who wait for an entry are given what was written.
+    pub value: Arc<Map<String, Value>>,
 }
 
 /// An entry of a chain.
@@ -77,6 +79,16 @@ impl Head {
 }
 
 impl Entry {
+    /// An entry with all that it takes to verify it from outside.
+    pub fn document(&self) -> Value {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let (salt, value) = match &self.body {
+            Some(body) => (Some(hex(&body.salt)), Some(&*body.value)),
+            None => (None, None),
+        };
+        serde_json::json!({"header": self.header, "hash": self.hash, "salt": salt, "body": value})
+    }
+
     /// What it says.
     pub fn kind(&self) -> Kind {
         Kind::of(&self.header.kind)
@@ -113,7 +125,7 @@ impl Prepared {
     ) -> Result<Self, CanonicalError> {
         let text = canonical::to_vec(&value)?;
         let hash = body_hash(&salt, &text);
-        Ok(Self { tenant, kind, body: Body { salt, value }, text, hash })
+        Ok(Self { tenant, kind, body: Body { salt, value: Arc::new(value) }, text, hash })
     }
 
     /// The entry after `head`, at this time or at that of the entry before, whichever is later.

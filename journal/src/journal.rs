@@ -150,6 +150,17 @@ impl Journal {
         writer.submit(self.ready(command)?)
     }
 
+    /// Hands a command to the writer; `told` hears on the writer's thread, which waits for it, that it is
+    /// durable, or refused. Where the command was not taken, `told` hears nothing.
+    pub fn submit_then(
+        &self,
+        command: Command,
+        told: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
+    ) -> Result<(), AppendError> {
+        let writer = self.shared.writer.as_ref().ok_or(AppendError::ReadOnly)?;
+        writer.tell(self.ready(command)?, Box::new(told))
+    }
+
     /// All that can be done before it is the command's turn.
     ///
     /// Its documents and its key are named in bodies, so that none can be taken away unnoticed.

@@ -383,7 +383,7 @@ impl Stored {
                 let value: Map<String, Value> =
                     serde_json::from_slice(text).map_err(|_| damaged("its body is not JSON"))?;
                 let salt = salt.try_into().map_err(|_| damaged("its salt has another length"))?;
-                Some(Body { salt, value })
+                Some(Body { salt, value: value.into() })
             }
             (None, None) => None,
             _ => return Err(damaged("of body and salt one is missing")),

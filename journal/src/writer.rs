@@ -30,8 +30,11 @@ type Answer = Result<Appended, AppendError>;
 /// A command on its way, and who waits for it.
 struct Job {
     ready: Ready,
-    answer: SyncSender<Answer>,
+    answer: Told,
 }
+
+/// What is done with an answer, on the writer's thread.
+type Told = Box<dyn FnOnce(Answer) + Send>;
 
 /// How the writer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +105,16 @@ impl Writer {
 
     /// Hands a command over; too many that wait are an error.
     pub(crate) fn submit(&self, ready: Ready) -> Result<Pending, AppendError> {
+        let (answer, receiver) = sync_channel(1);
+        // Whoever no longer waits for an answer does not get one.
+        self.tell(ready, Box::new(move |told| drop(answer.send(told))))?;
+        Ok(Pending { answer: receiver })
+    }
+
+    /// Hands a command over, with what is done with its answer.
+    pub(crate) fn tell(&self, ready: Ready, answer: Told) -> Result<(), AppendError> {
         let closed = || AppendError::Closed("its writer ended; open it again".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(closed)?;
-        let (answer, receiver) = sync_channel(1);
         self.waiting.fetch_add(1, Ordering::Relaxed);
         jobs.try_send(Job { ready, answer }).map_err(|error| {
             let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
@@ -112,8 +122,7 @@ impl Writer {
                 TrySendError::Full(_) => AppendError::Busy { waiting },
                 TrySendError::Disconnected(_) => closed(),
             }
-        })?;
-        Ok(Pending { answer: receiver })
+        })
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -160,16 +169,13 @@ impl Thread {
             }
             self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
             let written = self.write(&batch);
-            // Whoever no longer waits for an answer does not get one.
             match written {
                 Ok(results) => {
-                    answers.iter().zip(results).for_each(|(answer, result)| {
-                        let _ = answer.send(result);
-                    });
+                    answers.into_iter().zip(results).for_each(|(answer, result)| answer(result));
                 }
                 Err(error) => {
                     for answer in answers {
-                        let _ = answer.send(Err(AppendError::Storage(error.to_string())));
+                        answer(Err(AppendError::Storage(error.to_string())));
                     }
                 }
             }

@@ -24,6 +24,7 @@
 mod acts;
 mod claim;
 mod command;
+mod document;
 mod event;
 mod execution;
 mod gating;
@@ -44,6 +45,7 @@ mod submit;
 pub use acts::{ActError, act};
 pub use claim::{claim, is_unattended};
 pub use command::{Command, Refusal, holding};
+pub use document::{document, failure};
 pub use event::{
     Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Shadowed, Started,
     StepFinished, StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor,

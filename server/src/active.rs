@@ -60,7 +60,6 @@ pub enum ActiveError {
 pub(crate) struct Active {
     /// The number of this state: another one, another state.
     pub(crate) number: u64,
-    pub(crate) genesis: Genesis,
     pub(crate) rollout: Rollout,
     pub(crate) bundles: BTreeMap<Digest, Arc<Bundle>>,
     pub(crate) grants: Vec<RoleGrant>,
@@ -196,7 +195,7 @@ fn make(
     });
     let trust = if local.is_some() { None } else { Some(trust(journal, &genesis)?) };
     let grants = role_grants(journal, &TenantPath::root())?;
-    Ok(Active { number, genesis, rollout, bundles, grants, trust, local })
+    Ok(Active { number, rollout, bundles, grants, trust, local })
 }
 
 fn trust(journal: &Journal, genesis: &Genesis) -> Result<Trust, ActiveError> {

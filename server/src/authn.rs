@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use cku_auth::verify;
 use cku_base::{Principal, TenantPath, Timestamp};
-use cku_engine::access::{Answer, Question, Resource};
+use cku_engine::{
+    Worker,
+    access::{Answer, Question, Resource},
+};
 use cku_gates::{Authentication, Submitter, TokenClaims};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 
@@ -115,6 +118,25 @@ pub(crate) fn may(
             caller.name, resource.tenant
         ))),
     }
+}
+
+/// Whether the access policies let somebody do something, asked of a worker of one's own.
+pub(crate) fn is_allowed(
+    worker: &mut Worker,
+    active: &Active,
+    caller: &Caller,
+    (action, resource): (&str, &Resource),
+    mode: Option<&str>,
+) -> bool {
+    let question = Question {
+        principal: caller.principal(),
+        grants: &active.grants,
+        action,
+        resource,
+        mode: mode.unwrap_or("prod"),
+        authentication: caller.by.authentication.as_str(),
+    };
+    worker.ask(&question).is_allowed()
 }
 
 /// The tenant that a request is for: the one it names, or that of whoever asks.

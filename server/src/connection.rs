@@ -7,20 +7,25 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use hyper::{
     Request,
     body::Incoming,
     header::{HeaderName, HeaderValue},
+    http::request::Parts,
     rt::{Executor, Read, Write},
     service::service_fn,
 };
 use hyper_util::{rt::TokioTimer, server::conn::auto};
 
 use crate::{
+    active::Active,
     answer::{Answer, Problem},
-    authn, authzen, body,
+    authn::{self, Caller},
+    authzen, body,
     context::{Local, Shared},
-    health, native,
+    control::{self, Desk, Query},
+    events, health, native,
     route::{Route, route},
 };
 
@@ -123,6 +128,12 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);
         }
+        if let Route::Events = route {
+            return events::events(local, who, &head.headers, &Query::read(head.uri.query())?);
+        }
+        if let Route::Control(path) = route {
+            return control(local, who, &head, path, incoming).await;
+        }
         body::is_json(&head.headers)?;
         let bytes = body::read(incoming, &shared.config.limits).await?;
         match route {
@@ -135,4 +146,26 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
         }
     };
     (name, answered.await)
+}
+
+/// What the control plane answers; it may read and write, and so is done off this thread.
+async fn control(
+    local: &Local,
+    (active, caller): (Arc<Active>, Arc<Caller>),
+    head: &Parts,
+    path: Vec<String>,
+    incoming: Incoming,
+) -> Result<Answer, Problem> {
+    let query = Query::read(head.uri.query())?;
+    let bytes = match head.method == hyper::Method::POST {
+        true => {
+            body::is_json(&head.headers)?;
+            body::read(incoming, &local.shared.config.limits).await?
+        }
+        false => Bytes::new(),
+    };
+    let request = control::Request { method: head.method.clone(), path, query, body: bytes };
+    let desk = Desk { shared: local.shared.clone(), active, caller };
+    let answered = tokio::task::spawn_blocking(move || control::answer(&desk, &request));
+    answered.await.unwrap_or_else(|_| Err(Problem::internal("a defect of cku; what was asked was not done")))
 }

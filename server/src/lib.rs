@@ -17,6 +17,8 @@ mod body;
 mod config;
 mod connection;
 mod context;
+mod control;
+mod events;
 mod health;
 mod metrics;
 mod native;

@@ -170,7 +170,8 @@ fn undecided(error: &GatingError) -> Problem {
 
 /// `GET /v1/decisions/{id}`: what was decided, and why.
 ///
-/// The name is that of a decision, of a run, or `TENANT:ENTRY.INDEX` as AuthZEN answers give it.
+/// The name is that of a decision, of a run, or `TENANT:ENTRY.INDEX` as AuthZEN answers give it,
+/// with `~` for each `/` of the tenant.
 pub(crate) fn decision(
     local: &Local,
     (active, caller): (Arc<Active>, Arc<Caller>),
@@ -187,7 +188,7 @@ pub(crate) fn decision(
     };
     let journal = &local.shared.journal;
     if let Some((tenant, place)) = id.rsplit_once(':') {
-        let tenant: TenantPath = tenant.parse().map_err(|_| nothing())?;
+        let tenant: TenantPath = tenant.replace('~', "/").parse().map_err(|_| nothing())?;
         may(&tenant)?;
         let mut place = place.split('.').map(|number| number.parse::<u64>().ok());
         let (Some(Some(seq)), Some(Some(index))) = (place.next(), place.next()) else {

@@ -165,16 +165,27 @@ fn run(shared: &Shared, journal: &Journal) {
     }
 }
 
-/// Writes all of them in as few entries as there are tenants and revisions, and tells who waits.
+/// Writes all of them in as few entries as there are tenants and revisions; who waits is told on the
+/// journal's thread. Returns when all are written, since what comes meanwhile shares the next entry.
 fn write(journal: &Journal, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
-    // All are handed to the journal before the first is waited for, so that they share its commit.
-    let commanded = commanded.into_iter().map(|one| (journal.submit(one.command), one.told));
-    let commanded: Vec<_> = commanded.collect();
+    // Each holds a sender until it was told; that none is left says that all were.
+    let (all, written) = std::sync::mpsc::channel::<()>();
+    for one in commanded {
+        let (done, told) = (all.clone(), one.told);
+        let told = Arc::new(Mutex::new(Some(told)));
+        let of = told.clone();
+        let taken = journal.submit_then(one.command, move |answer| {
+            tell(&of, answer);
+            drop(done);
+        });
+        if let Err(error) = taken {
+            tell(&told, Err(error));
+        }
+    }
     let mut groups: BTreeMap<(TenantPath, Digest), Vec<Waiting>> = BTreeMap::new();
     for one in waiting {
         groups.entry((one.tenant.clone(), one.revision)).or_default().push(one);
     }
-    let mut pending = Vec::with_capacity(groups.len());
     for ((tenant, revision), group) in groups {
         let mut group = group.into_iter().peekable();
         while group.peek().is_some() {
@@ -183,24 +194,44 @@ fn write(journal: &Journal, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
                 evaluations.push(one.evaluation);
                 told.push(one.told);
             }
-            let submitted = journal.submit(command(&tenant, &revision, evaluations));
-            pending.push((submitted, told));
+            let done = all.clone();
+            let told = Arc::new(Mutex::new(Some(told)));
+            let of = told.clone();
+            let taken = journal.submit_then(command(&tenant, &revision, evaluations), move |answer| {
+                tell_all(&of, &answer);
+                drop(done);
+            });
+            if let Err(error) = taken {
+                tell_all(&told, &Err(error));
+            }
         }
     }
-    for (submitted, told) in pending {
-        let written = submitted.and_then(cku_journal::Pending::wait);
-        let seq = written.map(|appended| appended.entries.first().map_or(0, |entry| entry.header.seq));
-        let seq = seq.map_err(|error| match error {
-            AppendError::Busy { .. } => RecordError::Busy,
-            error => RecordError::Failed(error.to_string()),
-        });
-        for (index, told) in told.into_iter().enumerate() {
-            // Who went away meanwhile is told nothing.
-            let _ = told.send(seq.clone().map(|seq| Recorded { seq, index }));
-        }
+    drop(all);
+    // Nothing is ever sent: this ends when all senders are gone.
+    let _ = written.recv();
+}
+
+/// Who waits for one answer, until somebody tells it.
+type One = Arc<Mutex<Option<oneshot::Sender<Result<Appended, AppendError>>>>>;
+/// Who wait for the same entry.
+type All = Arc<Mutex<Option<Vec<oneshot::Sender<Result<Recorded, RecordError>>>>>>;
+
+fn tell(told: &One, answer: Result<Appended, AppendError>) {
+    // Who went away meanwhile is told nothing.
+    if let Some(told) = told.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = told.send(answer);
     }
-    for (submitted, told) in commanded {
-        let _ = told.send(submitted.and_then(cku_journal::Pending::wait));
+}
+
+fn tell_all(told: &All, answer: &Result<Appended, AppendError>) {
+    let seq = match answer {
+        Ok(appended) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
+        Err(AppendError::Busy { .. }) => Err(RecordError::Busy),
+        Err(error) => Err(RecordError::Failed(error.to_string())),
+    };
+    let told = told.lock().unwrap_or_else(PoisonError::into_inner).take();
+    for (index, told) in told.into_iter().flatten().enumerate() {
+        let _ = told.send(seq.clone().map(|seq| Recorded { seq, index }));
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) enum Route {
     DecideBatch,
     /// `/v1/decisions/{id}`
     Decision(String),
+    /// `/v1/events`
+    Events,
+    /// Everything else below `/v1/`: the names between the slashes
+    Control(Vec<String>),
     /// `/healthz`
     Alive,
     /// `/readyz`
@@ -41,6 +45,8 @@ impl Route {
             Self::Decide => "decide",
             Self::DecideBatch => "decide_batch",
             Self::Decision(_) => "decision",
+            Self::Events => "events",
+            Self::Control(_) => "control",
             Self::Alive => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
@@ -65,6 +71,9 @@ const ACCESS: &str = "/access/v1/";
 pub(crate) fn route(method: &Method, path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
     let (route, tenant) = of_path(path)?;
     let allowed = if is_asked(&route) { "POST" } else { "GET" };
+    if matches!(route, Route::Control(_)) && (method == Method::GET || method == Method::POST) {
+        return Ok((route, tenant));
+    }
     match method.as_str() == allowed || (allowed == "GET" && method == Method::HEAD) {
         true => Ok((route, tenant)),
         false => Err(Problem::method(allowed)),
@@ -97,12 +106,18 @@ fn of_path(path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
     let route = match path {
         "/v1/decide" => Route::Decide,
         "/v1/decide/batch" => Route::DecideBatch,
+        "/v1/events" => Route::Events,
         "/healthz" => Route::Alive,
         "/readyz" => Route::Ready,
         "/metrics" => Route::Metrics,
         _ => match path.strip_prefix("/v1/decisions/") {
             Some(id) if !id.is_empty() && !id.contains('/') => Route::Decision(id.to_owned()),
-            _ => return Err(nowhere(path)),
+            _ => match path.strip_prefix("/v1/") {
+                Some(rest) if !rest.is_empty() => {
+                    Route::Control(rest.split('/').map(str::to_owned).collect())
+                }
+                _ => return Err(nowhere(path)),
+            },
         },
     };
     Ok((route, None))
@@ -142,7 +157,8 @@ mod tests {
             (Method::POST, "/access/v1/evaluation/", 404),
             (Method::POST, "/access/v2/evaluation", 404),
             (Method::POST, "/Acme%20/access/v1/evaluation", 404),
-            (Method::GET, "/v1/decisions/", 404),
+            (Method::DELETE, "/v1/runs", 405),
+            (Method::GET, "/v1/", 404),
             (Method::GET, "/", 404),
         ] {
             assert_eq!(of(method, path).unwrap_err().status.as_u16(), status, "{path}");

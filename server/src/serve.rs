@@ -42,6 +42,9 @@ const FILES: Duration = Duration::from_millis(250);
 /// How long open connections may take to come to their end.
 const FAREWELL: Duration = Duration::from_secs(30);
 
+/// Evaluation is recursive, as policies are.
+const STACK: usize = 8 << 20;
+
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -152,8 +155,7 @@ pub fn serve(
 }
 
 fn thread(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServeError> {
-    // Evaluation is recursive, as policies are.
-    let builder = std::thread::Builder::new().name(name).stack_size(8 << 20);
+    let builder = std::thread::Builder::new().name(name).stack_size(STACK);
     builder.spawn(run).map_err(ServeError::Thread)
 }
 
@@ -256,7 +258,11 @@ async fn accept_unix(listener: Option<&UnixListener>) -> io::Result<std::os::uni
 }
 
 fn worker(shared: Arc<Shared>, tls: Option<TlsAcceptor>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let Ok(runtime) =
+        tokio::runtime::Builder::new_current_thread().enable_all().thread_stack_size(STACK).build()
+    else {
+        return;
+    };
     let patience = shared.config.limits.patience;
     LocalSet::new().block_on(&runtime, async move {
         let local = Rc::new(Local::new(shared.clone()));

@@ -241,5 +241,5 @@ fn body<T: DeserializeOwned>(entry: &Entry) -> Result<T, ReplayError> {
     let unreadable =
         |why: String| ReplayError::Entry { tenant: entry.header.tenant.clone(), seq: entry.header.seq, why };
     let body = entry.body.as_ref().ok_or_else(|| unreadable("its body was erased".to_owned()))?;
-    serde_json::from_value(Value::Object(body.value.clone())).map_err(|e| unreadable(e.to_string()))
+    serde_json::from_value(Value::Object((*body.value).clone())).map_err(|e| unreadable(e.to_string()))
 }

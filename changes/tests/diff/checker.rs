@@ -41,7 +41,7 @@ pub(crate) fn faults(journal: &Journal) -> Vec<String> {
     let entries = journal.read(&root, 0, usize::try_from(head).unwrap()).unwrap();
     assert_eq!(entries.len() as u64, head, "every entry is read");
     for entry in entries {
-        let body = Value::Object(entry.body.as_ref().unwrap().value.clone());
+        let body = Value::Object((*entry.body.as_ref().unwrap().value).clone());
         let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let subject = text("/subject").replace("diff:", "");
         let seq = entry.header.seq;

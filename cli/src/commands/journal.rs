@@ -2,7 +2,7 @@
 
 use cku_base::TenantPath;
 use cku_journal::{Damage, Entry, Journal, Kind, VerifyError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     exit::Exit,
@@ -193,7 +193,7 @@ fn show(
             match format {
                 Format::Json => {
                     for entry in &page {
-                        output::result(format_args!("{}\n", document(entry)))?;
+                        output::result(format_args!("{}\n", entry.document()))?;
                     }
                 }
                 Format::Pretty => output::result(entry::lines(&page, &tenants))?,
@@ -235,16 +235,4 @@ fn no_such_subject(subject: &str) -> Exit {
         false => "`cku journal show` shows the subjects there are",
     };
     refuse(&format!("the journal has no entries about `{}`; {look}", foreign(subject)))
-}
-
-/// An entry with all that it takes to verify it from outside.
-fn document(entry: &Entry) -> Value {
-    let body = entry.body.as_ref();
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    json!({
-        "header": entry.header,
-        "hash": entry.hash,
-        "salt": body.map(|b| hex(&b.salt)),
-        "body": body.map(|b| &b.value),
-    })
 }

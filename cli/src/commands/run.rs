@@ -314,14 +314,14 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
             match args.format {
                 Format::Pretty => output::result(shown::missing(&gated.run, &missing))?,
                 Format::Json => {
-                    output::json(&shown::document(&gated.run, Some(&gated.decision), Some(&missing)))?
+                    output::json(&cku_runs::document(&gated.run, Some(&gated.decision), Some(&missing)))?
                 }
             }
             Ok(Exit::Pause)
         }
         Verdict::Reject => {
             if args.format == Format::Json {
-                output::json(&shown::document(&gated.run, Some(&gated.decision), None))?;
+                output::json(&cku_runs::document(&gated.run, Some(&gated.decision), None))?;
             }
             Ok(Exit::Reject)
         }
@@ -369,7 +369,7 @@ fn carry_out(
     trial::stop_failing(&site.journal)?;
     match args.format {
         Format::Pretty => output::result(shown::end(&run))?,
-        Format::Json => output::json(&shown::document(&run, gated.map(|g| &g.decision), None))?,
+        Format::Json => output::json(&cku_runs::document(&run, gated.map(|g| &g.decision), None))?,
     }
     Ok(exit_of(&run))
 }

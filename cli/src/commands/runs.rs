@@ -145,7 +145,7 @@ fn show(run: &str, journal: &JournalArg, format: Format) -> Result<Exit, Exit> {
     let interrupted = interrupted(&journal, &run.id, run.status.as_str());
     match format {
         Format::Json => {
-            let mut document = shown::document(&run, None, None);
+            let mut document = cku_runs::document(&run, None, None);
             if let Some(members) = document.as_object_mut() {
                 members.insert("interrupted".to_owned(), interrupted.into());
             }

@@ -270,54 +270,6 @@ fn list(names: &BTreeSet<Principal>) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A run as programs read it.
-pub(crate) fn document(run: &Run, decision: Option<&Decision>, missing: Option<&Missing>) -> Value {
-    let steps: Vec<Value> = run
-        .plan_steps()
-        .filter_map(|step| {
-            let state = run.steps.get(&step.id)?;
-            Some(json!({
-                "id": step.id, "skill": step.skill, "status": state.status.as_str(), "attempts": state.attempts,
-                "failure": failure(&state.status),
-            }))
-        })
-        .collect();
-    json!({
-        "run": run.id,
-        "tenant": run.tenant,
-        "mode": run.submitted.mode,
-        "intent": run.submission.intent,
-        "principal": run.submitted.principal,
-        "submitted_at": run.submitted.submitted_at,
-        "subject_digest": run.subject_digest(),
-        "status": run.status.as_str(),
-        "waiting": run.waiting,
-        "missing": missing.map(|m| json!({
-            "gates": m.gates, "approvers": m.approvers, "voters": m.voters,
-            "overrides": m.overrides.iter().map(|(gate, role, by)| json!({"gate": gate, "role": role, "by": by})).collect::<Vec<_>>(),
-        })),
-        "decision": decision.map(|d| json!(d)).or_else(|| run.decided.as_ref().map(|d| d.decision.clone())),
-        "approvals": run.approvals,
-        "votes": run.votes,
-        "steps": steps,
-        "ended": run.ended,
-        "labels": run.labels,
-    })
-}
-
-fn failure(status: &StepStatus) -> Value {
-    match status {
-        StepStatus::Failed(f)
-        | StepStatus::Alerted(f)
-        | StepStatus::GivenUp(f)
-        | StepStatus::UndoFailed(f)
-        | StepStatus::NotUndone(f) => {
-            json!(f)
-        }
-        _ => Value::Null,
-    }
-}
-
 /// The colour of where a run stands.
 pub(crate) fn colour(status: &str) -> anstyle::Style {
     match status {
@@ -411,7 +363,7 @@ pub(crate) fn details(run: &Run, interrupted: bool) -> String {
     let _ = writeln!(out, "\nsteps");
     for step in run.plan_steps() {
         let Some(state) = run.steps.get(&step.id) else { continue };
-        let why = failure(&state.status);
+        let why = cku_runs::failure(&state.status);
         let why = why.get("message").and_then(Value::as_str).map(|m| format!("  {}", foreign(m)));
         let tries = if state.attempts > 1 { format!("  {} tries", state.attempts) } else { String::new() };
         let why = why.unwrap_or_default();

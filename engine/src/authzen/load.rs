@@ -127,9 +127,20 @@ fn build(
     let stored = stored.map_err(|why| (Some("data/authzen"), why))?;
     // In the order in which they are declared: that is how people list them.
     let mut order: Vec<String> = actions.keys().cloned().collect();
-    order.sort_by_key(|name| text.find(name.as_str()));
+    order.sort_by_key(|name| declared_at(text, name));
     order.extend(manifest.authzen.rego.keys().cloned());
     Ok(Authzen { schema, order, actions, types, hierarchy, stored, rego: manifest.authzen.rego.clone() })
+}
+
+/// Where a schema declares an action: where its name stands as a word of its own.
+fn declared_at(text: &str, name: &str) -> Option<usize> {
+    let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    let alone = |at: &usize| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(part_of_a_name) && !after.is_some_and(part_of_a_name)
+    };
+    text.match_indices(name).map(|(at, _)| at).find(alone)
 }
 
 /// Of each type what it is: as the manifest says, or the entity type of that name.

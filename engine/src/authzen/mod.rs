@@ -7,6 +7,7 @@
 //! properties lists parents, as `type:id`. `authzen` in bundle.yaml says which type is which entity type,
 //! and which actions a Rego rule decides instead.
 
+mod kept;
 mod load;
 mod shape;
 mod stored;
@@ -20,6 +21,7 @@ use cedar_policy::{
 use serde_json::{Map, Value};
 
 use crate::access::{Answer, Denial};
+pub(crate) use kept::Evaluated;
 pub(crate) use load::load;
 use shape::Record;
 use stored::Stored;
@@ -152,6 +154,15 @@ impl Authzen {
             Decision::Deny if by.is_empty() => Answer::Denied(Denial::NotPermitted),
             Decision::Deny => Answer::Denied(Denial::Forbidden(by)),
         })
+    }
+
+    /// Whether an answer depends on nothing but the names in a question: it says nothing more that policies
+    /// could see.
+    fn is_plain(&self, asked: &Asked<'_>) -> bool {
+        let says_nothing = |thing: &Thing| thing.properties.is_empty();
+        says_nothing(asked.subject)
+            && says_nothing(asked.resource)
+            && self.actions.get(asked.action).is_some_and(|action| action.context.is_empty())
     }
 
     fn uid(&self, thing: &Thing) -> Result<EntityUid, String> {

@@ -21,9 +21,10 @@ pub(super) struct Evaluation {
 impl Evaluation {
     /// Reads a question; what is required and missing, or is something else, is named.
     pub(super) fn read(members: &mut Members) -> Result<Self, Problem> {
+        let subject = thing("subject", members.remove("subject"), true)?;
         let (action, action_properties) = action(members.remove("action"))?;
         Ok(Self {
-            subject: thing("subject", members.remove("subject"), true)?,
+            subject,
             action,
             action_properties,
             resource: thing("resource", members.remove("resource"), true)?,
