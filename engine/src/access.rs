@@ -103,6 +103,12 @@ impl Resource {
         Self::authored("PolicyDiff", "diff".to_owned(), tenant, authors)
     }
 
+    /// The journal of a tenant.
+    pub fn journal(tenant: &TenantPath) -> Self {
+        let attributes = BTreeMap::new();
+        Self { type_name: "Journal".to_owned(), id: tenant.to_string(), tenant: tenant.clone(), attributes }
+    }
+
     /// A tenant itself.
     pub fn tenant(tenant: &TenantPath) -> Self {
         Self {

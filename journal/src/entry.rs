@@ -123,7 +123,7 @@ impl Prepared {
         value: Map<String, Value>,
         salt: Salt,
     ) -> Result<Self, CanonicalError> {
-        let text = canonical::to_vec(&value)?;
+        let text = canonical::object(&value)?;
         let hash = body_hash(&salt, &text);
         Ok(Self { tenant, kind, body: Body { salt, value: Arc::new(value) }, text, hash })
     }

@@ -42,7 +42,7 @@ pub(crate) fn events(
         Some(text) => text.parse().map_err(|e| Problem::unusable(format!("`tenant`: {e}")))?,
     };
     let mode = local.shared.config.mode.as_deref();
-    authn::may(local, &active, &caller, ("journal:view", &Resource::tenant(&tenant)), mode)?;
+    authn::may(local, &active, &caller, ("journal:view", &Resource::journal(&tenant)), mode)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let last =
         last.map(|id| id.parse::<u64>().map_err(|_| Problem::unusable("`Last-Event-ID` is not a place")));

@@ -135,7 +135,9 @@ fn files(value: Option<Value>) -> Result<Bundle, Problem> {
         let Value::String(text) = text else {
             return Err(Problem::unusable(format!("the file `{}` is not a text", shown(&path))));
         };
-        if cku_engine::FileKind::of(&path).is_none() {
+        let plain = std::path::Path::new(&path).components();
+        let plain = plain.fold(true, |all, part| all && matches!(part, std::path::Component::Normal(_)));
+        if !plain || cku_engine::FileKind::of(&path).is_none() {
             return Err(Problem::unusable(format!("`{}` is no file of a bundle", shown(&path))));
         }
         read.insert(path, text);

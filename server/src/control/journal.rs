@@ -13,7 +13,7 @@ const PAGE: usize = 200;
 /// `GET /v1/journal?tenant=&after=&limit=`
 pub(super) fn read(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let tenant = desk.tenant(&request.query)?;
-    if !desk.may_view("journal:view", &Resource::tenant(&tenant))? {
+    if !desk.may_view("journal:view", &Resource::journal(&tenant))? {
         return Err(Problem::denied(format!("`{}` may not read the journal of {tenant}", desk.caller.name)));
     }
     let after = request.query.number("after")?.unwrap_or(0);

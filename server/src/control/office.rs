@@ -14,7 +14,7 @@ use crate::answer::{self, Answer, Problem};
 /// `GET /v1/roles?tenant=`
 pub(super) fn roles(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let tenant = desk.tenant(&request.query)?;
-    if !desk.may_view("journal:view", &Resource::tenant(&tenant))?
+    if !desk.may_view("journal:view", &Resource::journal(&tenant))?
         && !desk.may_view("role:grant", &Resource::tenant(&tenant))?
     {
         return Err(Problem::denied(format!("`{}` may not see the roles of {tenant}", desk.caller.name)));
@@ -27,7 +27,7 @@ pub(super) fn roles(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
 /// `POST /v1/roles` with `{principal, role, tenant, granted}`
 pub(super) fn change_role(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let mut members = desk.members(request)?;
-    let principal = members.remove("principal").unwrap_or(Value::Null);
+    let principal = members.remove("principal").ok_or_else(|| Problem::unusable("`principal` is missing"))?;
     let principal: Principal =
         serde_json::from_value(principal).map_err(|e| Problem::unusable(format!("`principal`: {e}")))?;
     let role = text(&mut members, "role")?;

@@ -15,6 +15,8 @@ mod bad_input;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod people;

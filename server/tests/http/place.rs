@@ -59,6 +59,17 @@ pub(crate) fn quiet() -> Config {
     Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 2, ..Config::default() }
 }
 
+/// A release with the reports of its tools.
+pub(crate) fn release() -> Value {
+    let read = |name: &str| {
+        let bytes = std::fs::read(repository().join("testdata/inputs").join(name)).unwrap();
+        cku_base::document::read(name, &bytes, cku_base::document::Limits::default()).unwrap()
+    };
+    let mut submission = read("release-humanize.yaml")["submission"].clone();
+    submission["evidence"] = read("evidence/humanize.json")["evidence"].clone();
+    submission
+}
+
 impl Place {
     /// A single user's journal under the bundle in a folder.
     pub(crate) fn over(bundle: &Path, config: Config) -> Self {
@@ -82,7 +93,9 @@ impl Place {
             token: None,
         };
         let bundle = Bundle::load(bundle).unwrap();
-        let journal = found_at(&path, options(), &by, genesis, &bundle, None).unwrap();
+        let control = Bundle::load(&repository().join("policies/change-control")).unwrap();
+        let control = (genesis.control == Control::Managed).then_some(&control);
+        let journal = found_at(&path, options(), &by, genesis, &bundle, control).unwrap();
         let server = serve(config, journal.clone(), policies, now).unwrap();
         Self { folder, journal, server }
     }

@@ -1,5 +1,6 @@
 //! `cku serve`: decisions over HTTP.
 
+mod files;
 mod settings;
 
 use std::{path::PathBuf, sync::Arc};
@@ -8,6 +9,8 @@ use cku_authority::Control;
 use cku_journal::Journal;
 use cku_server::{Policies, ServeError, Served};
 use tokio::signal::unix::{SignalKind, signal};
+
+use files::Files;
 
 use super::{local, run::real};
 use crate::{
@@ -95,7 +98,8 @@ fn policies(args: &Args, journal: &Journal) -> Result<Policies, Exit> {
     let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
     // What is wrong at the start is told with its places; later, health says so in a line.
     load::bundle_or_baseline(directory.as_deref())?;
-    Ok(Policies::Files(Arc::new(move || load::quietly(directory.as_deref()))))
+    let files = Files::new(directory);
+    Ok(Policies::Files(Arc::new(move || files.load())))
 }
 
 fn not_served(error: &ServeError) -> Exit {
