@@ -19,6 +19,7 @@ mod people;
 mod prove;
 mod replay;
 mod runs;
+mod serve;
 mod stolen;
 mod surfaces;
 mod testdata;

@@ -1,0 +1,107 @@
+//! The server, as its users start it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::Child,
+};
+
+use crate::environment::repository;
+use crate::installation::Installation;
+
+/// A server that was started; it is asked to end when this is dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(installation: &Installation, more: &[&str]) -> Self {
+        let mut child = installation.start(&[&["serve", "--listen", "127.0.0.1:0"], more].concat());
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.find_map(|line| line.unwrap().strip_prefix("listening at ").map(str::to_owned));
+        let address = address.expect("it says where it listens");
+        // What it says later is for nobody.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    }
+
+    fn post(&self, path: &str, body: &str) -> String {
+        let length = body.len();
+        self.ask(&format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Asks it to end; its exit code.
+    fn end(mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code()
+    }
+}
+
+const QUESTION: &str = r#"{"subject":{"type":"user","id":"alice"},"action":{"name":"edit"},"resource":{"type":"record","id":"101"}}"#;
+
+#[test]
+fn a_server_answers_follows_its_folder_and_ends_in_order() {
+    let installation = Installation::local();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(repository().join("testdata/authzen/bundle"))
+        .arg(installation.path("policies"))
+        .status();
+    assert!(copied.unwrap().success());
+    let server = Server::start(&installation, &["--bundle", "policies"]);
+    assert!(server.post("/access/v1/evaluation", QUESTION).contains("\"decision\":true"));
+    // Owners may edit no more.
+    let file = installation.path("policies/authzen/records.cedar");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("Action::\"edit\", Action::\"delete\"", "Action::\"delete\"")).unwrap();
+    server.signal("-HUP");
+    let begun = std::time::Instant::now();
+    while !server.post("/access/v1/evaluation", QUESTION).contains("\"decision\":false") {
+        assert!(begun.elapsed().as_secs() < 30, "{}", server.get("/healthz"));
+    }
+    assert_eq!(server.end(), Some(0));
+    assert!(installation.is_intact());
+    let verified = installation.cku(&["journal", "verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.shown());
+}
+
+#[test]
+fn what_a_mistyped_setting_is_told() {
+    let installation = Installation::local();
+    let mut told = String::new();
+    let mut say = |what: &str, args: &[&str]| {
+        let ran = installation.cku(&[&["serve"], args].concat());
+        told.push_str(&format!("{what}\n{}", crate::installation::stable(&ran, &installation)));
+    };
+    say("no address", &["--listen", "here"]);
+    say("an address of others", &["--listen", "0.0.0.0:0"]);
+    say("half of HTTPS", &["--tls-cert", "cert.pem"]);
+    say("no certificate", &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    say("a file that is none", &["--config", "none.yaml"]);
+    std::fs::write(installation.path("typo.yaml"), "lisden: 127.0.0.1:1\n").unwrap();
+    say("a misspelt member", &["--config", "typo.yaml"]);
+    std::fs::write(installation.path("good.yaml"), "listen: 127.0.0.1:7000\nmax_body: 4096\n").unwrap();
+    say("all settings", &["--config", "good.yaml", "--workers", "3", "--print-config"]);
+    say("a folder that is none", &["--bundle", "none"]);
+    insta::assert_snapshot!("settings", told);
+}
