@@ -128,6 +128,9 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);
         }
+        if let Route::AccessTask(id) = route {
+            return authzen::requested(local, who, id).await;
+        }
         if let Route::Events = route {
             return events::events(local, who, &head.headers, &Query::read(head.uri.query())?);
         }
@@ -140,6 +143,7 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
             Route::Evaluation => authzen::evaluation(local, who, tenant, &bytes).await,
             Route::Evaluations => authzen::evaluations(local, who, tenant, &bytes).await,
             Route::Search(what) => authzen::search(local, who, tenant, what, &bytes).await,
+            Route::AccessRequest => authzen::request(local, who, tenant, &bytes).await,
             Route::Decide => native::decide(local, who, &bytes).await,
             Route::DecideBatch => native::decide_batch(local, who, &bytes).await,
             _ => Err(Problem::internal("a route without an answer")),

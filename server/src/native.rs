@@ -160,6 +160,18 @@ async fn one(local: &Local, active: &Active, caller: &Caller, wanted: Wanted) ->
     Ok(json!(answer))
 }
 
+/// Decides over work that a question of another system is about.
+pub(crate) async fn decide_work(
+    local: &Local,
+    (active, caller): (&Active, &Caller),
+    tenant: TenantPath,
+    mode: String,
+    submission: RunSubmission,
+) -> Result<Value, Problem> {
+    let wanted = Wanted { tenant, mode, submission, at_least: None, warnings: Vec::new() };
+    one(local, active, caller, wanted).await
+}
+
 fn undecided(error: &GatingError) -> Problem {
     match error {
         GatingError::Undecidable(why @ Undecidable::TimeLimit(_)) => Problem::unavailable(why.to_string()),

@@ -14,6 +14,10 @@ pub(crate) enum Route {
     Evaluations,
     /// `/access/v1/search/subject`, and so on
     Search(Search),
+    /// `/access/v1/requests`
+    AccessRequest,
+    /// `/access/v1/requests/{id}`
+    AccessTask(String),
     /// `/.well-known/authzen-configuration`
     Discovery,
     /// `/v1/decide`
@@ -41,6 +45,7 @@ impl Route {
             Self::Evaluation => "evaluation",
             Self::Evaluations => "evaluations",
             Self::Search(_) => "search",
+            Self::AccessRequest | Self::AccessTask(_) => "access_request",
             Self::Discovery => "discovery",
             Self::Decide => "decide",
             Self::DecideBatch => "decide_batch",
@@ -82,8 +87,8 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<(Route, Option<Tenant
 
 /// Whether it is a question, which has a body.
 fn is_asked(route: &Route) -> bool {
-    use Route::{Decide, DecideBatch, Evaluation, Evaluations, Search};
-    matches!(route, Evaluation | Evaluations | Search(_) | Decide | DecideBatch)
+    use Route::{AccessRequest, Decide, DecideBatch, Evaluation, Evaluations, Search};
+    matches!(route, Evaluation | Evaluations | Search(_) | AccessRequest | Decide | DecideBatch)
 }
 
 fn of_path(path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
@@ -99,7 +104,11 @@ fn of_path(path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
             "search/subject" => Route::Search(Search::Subject),
             "search/resource" => Route::Search(Search::Resource),
             "search/action" => Route::Search(Search::Action),
-            _ => return Err(nowhere(path)),
+            "requests" => Route::AccessRequest,
+            _ => match rest.strip_prefix("requests/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => Route::AccessTask(id.to_owned()),
+                _ => return Err(nowhere(path)),
+            },
         };
         return Ok((route, tenant_of(tenant)?));
     }

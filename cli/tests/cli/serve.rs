@@ -73,7 +73,8 @@ fn a_server_answers_follows_its_folder_and_ends_in_order() {
     // Owners may edit no more.
     let file = installation.path("policies/authzen/records.cedar");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("Action::\"edit\", Action::\"delete\"", "Action::\"delete\"")).unwrap();
+    std::fs::write(&file, text.replace("Action::\"edit\", Action::\"delete\"", "Action::\"delete\""))
+        .unwrap();
     server.signal("-HUP");
     let begun = std::time::Instant::now();
     while !server.post("/access/v1/evaluation", QUESTION).contains("\"decision\":false") {

@@ -7,7 +7,10 @@ use cku_base::{Digest, TenantPath};
 use cku_engine::access::{Answer as Said, Denial, Resource};
 use serde_json::{Map, Value, json};
 
-use super::request::{Evaluation, Members, Semantic};
+use super::{
+    gated,
+    request::{Evaluation, Members, Semantic},
+};
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
@@ -58,6 +61,10 @@ pub(crate) async fn evaluation(
 
 async fn single(local: &Local, asking: &Asking, members: &mut Members) -> Result<Answer, Problem> {
     let evaluation = Evaluation::read(members)?;
+    if gated::is_gated(&evaluation) {
+        let who = (&asking.active, &asking.caller, &asking.tenant);
+        return gated::evaluation(local, who, evaluation).await;
+    }
     let bundle = asking.bundle(local)?;
     let revision = bundle.revision();
     let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));

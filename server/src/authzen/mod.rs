@@ -4,10 +4,12 @@
 //! search are one record each.
 
 mod evaluate;
+mod gated;
 mod request;
 mod search;
 
 pub(crate) use evaluate::{evaluation, evaluations};
+pub(crate) use gated::{request, requested};
 pub(crate) use search::search;
 
 use cku_base::TenantPath;
@@ -28,5 +30,6 @@ pub(crate) fn discovery(shared: &Shared, tenant: Option<&TenantPath>) -> Answer 
         "search_subject_endpoint": format!("{base}/access/v1/search/subject"),
         "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
         "search_action_endpoint": format!("{base}/access/v1/search/action"),
+        "access_request_endpoint": format!("{base}/access/v1/requests"),
     }))
 }

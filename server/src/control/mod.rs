@@ -27,6 +27,7 @@ use crate::{
     body,
     context::Shared,
 };
+pub(crate) use runs::{ask_gates, find as find_run};
 pub(crate) use wants::Query;
 
 /// What is asked of the control plane.
@@ -55,7 +56,7 @@ impl Desk {
     }
 
     /// A worker over what decides in a mode.
-    fn worker(&self, mode: Option<&str>) -> Result<Worker, Problem> {
+    pub(crate) fn worker(&self, mode: Option<&str>) -> Result<Worker, Problem> {
         let bundle = self.active.bundle(mode).ok_or_else(|| Problem::unavailable("no bundle is active"))?;
         Ok(Worker::new(bundle.clone()))
     }

@@ -55,7 +55,7 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
 }
 
 /// Asks the gates about a run; what they say is durable when this returns.
-fn ask_gates(desk: &Desk, run: Run) -> Result<Value, Problem> {
+pub(crate) fn ask_gates(desk: &Desk, run: Run) -> Result<Value, Problem> {
     let (mode, shared) = (run.submitted.mode.clone(), &desk.shared);
     let rollout = &desk.active.rollout;
     let canary = desk.active.tried(rollout.canary_of(&mode, &run.id));
@@ -113,7 +113,7 @@ fn visible(desk: &Desk, tenant: &TenantPath, row: &RunRow) -> Result<bool, Probl
 }
 
 /// A run that whoever asks may look at; for others there is none.
-fn find(desk: &Desk, id: &str) -> Result<Run, Problem> {
+pub(crate) fn find(desk: &Desk, id: &str) -> Result<Run, Problem> {
     let (tenant, _) = cku_runs::find(&desk.shared.journal, id).map_err(|e| of_store(&e))?;
     let run = cku_runs::load(&desk.shared.journal, &tenant, id).map_err(|e| of_store(&e))?;
     match desk.may_view("run:view", &Resource::run(&tenant, &run.authors()))? {

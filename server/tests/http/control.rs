@@ -364,3 +364,60 @@ fn events_come_once_each_whatever_happens_to_the_connection() {
     assert_eq!(office.get(path, &office.ci()).status, 403, "the journal is not for everybody");
     assert_eq!(office.get(path, &format!("{dana}Last-Event-ID: x\r\n")).status, 400);
 }
+
+#[test]
+fn work_that_pauses_is_requested_approved_and_permitted() {
+    let office = Office::new();
+    let question = json!({
+        "subject": {"type": "service_account", "id": "ci"}, "action": {"name": "run:create"},
+        "resource": {"type": "run", "id": "new"}, "context": {"mode": "staging", "run": release()},
+    });
+    let ask = |question: &Value| office.post("/access/v1/evaluation", &office.ci(), question);
+    let paused = ask(&question).json();
+    assert_eq!(
+        (&paused["decision"], &paused["context"]["reason"]),
+        (&json!(false), &json!("approval_required"))
+    );
+    assert_eq!(paused["context"]["gates"].as_array().unwrap().len(), 9);
+    let offer = &paused["context"]["access_request"];
+    let path =
+        offer["endpoint"].as_str().unwrap().rsplit_once("127.0.0.1").unwrap().1.split_once('/').unwrap().1;
+    let path = format!("/{path}");
+    let wanted = json!({"binding_token": offer["binding_token"], "request": question});
+    let mut other = wanted.clone();
+    other["request"]["context"]["run"]["intent"] = json!("Something else");
+    assert_eq!(office.post(&path, &office.ci(), &other).status, 409, "the token is of one question");
+    let accepted = office.post(&path, &office.ci(), &wanted);
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let task = accepted.json()["task"].clone();
+    assert_eq!(task["status"], "pending");
+    let id = task["id"].as_str().unwrap();
+    let status =
+        || office.get(&format!("/access/v1/requests/{id}"), &office.ci()).json()["task"]["status"].clone();
+    assert_eq!(status(), "pending");
+    let mut again = question.clone();
+    again["context"]["approval"] = json!({"id": id});
+    assert_eq!(ask(&again).json()["decision"], false, "nobody approved");
+    // What staging asks of people: an approval of the plan, two voters, and whatever else waits.
+    let missing = accepted.json()["missing"].clone();
+    for gate in missing["gates"].as_array().unwrap() {
+        for who in ["rhea", "dana"] {
+            let yes = json!({"gate": gate, "decision": "approve"});
+            let said = office.post(&format!("/v1/runs/{id}/approvals"), &office.person(who), &yes);
+            assert_eq!(said.status, 200, "{gate}: {said:?}");
+        }
+    }
+    for who in ["rhea", "sam", "dana"] {
+        let vote = json!({"part": "person", "vote": "approve"});
+        assert_eq!(office.post(&format!("/v1/runs/{id}/votes"), &office.person(who), &vote).status, 200);
+    }
+    assert_eq!(status(), "approved", "{}", ask(&again).body);
+    assert_eq!(ask(&again).json()["decision"], true);
+    assert_eq!(ask(&question).json()["decision"], false, "without the approval it waits as before");
+    let mut other = again.clone();
+    other["context"]["run"]["intent"] = json!("Something else");
+    assert_eq!(ask(&other).status, 409, "an approval holds for one thing");
+    let stranger = office.token(PrincipalKind::ServiceAccount, "ci", "globex");
+    assert_eq!(office.get(&format!("/access/v1/requests/{id}"), &stranger).status, 404);
+    office.place.journal.verify_all().unwrap();
+}
