@@ -163,7 +163,17 @@ impl DecisionInput {
         tenant: &TenantPath,
         mode: &str,
     ) -> Result<Digest, CanonicalError> {
-        subject_over(&canonical::to_vec(submission)?, None, author, tenant, mode)
+        Self::subject_of_canonical(&canonical::to_vec(submission)?, author, tenant, mode)
+    }
+
+    /// The subject of a run whose submission is in canonical form already.
+    pub fn subject_of_canonical(
+        submission: &[u8],
+        author: &Principal,
+        tenant: &TenantPath,
+        mode: &str,
+    ) -> Result<Digest, CanonicalError> {
+        subject_over(submission, None, author, tenant, mode)
     }
 
     /// The whole input in canonical form, with its digests; the evidence and the submission, which are

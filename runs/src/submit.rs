@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cku_authority::StoreError;
-use cku_base::{Digest, Principal, TenantPath, Timestamp};
+use cku_base::{Digest, Principal, TenantPath, Timestamp, canonical};
 use cku_gates::{DecisionInput, RunSubmission, Submitter};
 use cku_journal::Journal;
 
@@ -52,9 +52,10 @@ fn of_request(request: Request) -> Result<(Submitted, RunSubmission), StoreError
     for document in &submission.evidence {
         evidence_by.insert(document.document_digest()?, by.principal.clone());
     }
+    let canonical = canonical::to_vec(&submission)?;
     let submitted = Submitted {
-        subject_digest: DecisionInput::subject_of(&submission, &by.principal, &tenant, &mode)?,
-        submission: Digest::of_canonical(&submission)?,
+        subject_digest: DecisionInput::subject_of_canonical(&canonical, &by.principal, &tenant, &mode)?,
+        submission: Digest::of(&canonical),
         intent: submission.intent.clone(),
         submitted_at: time,
         principal: by,

@@ -14,7 +14,7 @@ use cku_lang::Enforcement;
 use cku_runs::{Ending, Event, Missing, Progress as Happened, Run, Status, StepStatus, Strategy};
 use cku_skills::Stream;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{foreign, style};
 use crate::output::{self, Format};
@@ -392,6 +392,7 @@ pub(crate) fn details(run: &Run, interrupted: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_recorded_gate_says_why_it_let_the_run_go() {

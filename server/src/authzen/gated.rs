@@ -64,6 +64,19 @@ impl Work {
         Ok(Self { tenant: tenant.clone(), mode, submission, approval })
     }
 
+    /// Whoever asks, asks for themselves: what is decided on is who asks, whatever the question says.
+    fn is_of(caller: &Caller, evaluation: &Evaluation) -> Result<(), Problem> {
+        let principal = caller.principal();
+        let subject = &evaluation.subject;
+        match subject.kind == principal.kind.as_str() && subject.id == principal.id.as_str() {
+            true => Ok(()),
+            false => Err(Problem::unusable(format!(
+                "`subject` is not whoever asks: work is asked for by `{}` itself",
+                caller.name
+            ))),
+        }
+    }
+
     /// The run that it would be; nothing of it is recorded.
     fn run(&self, caller: &Caller, shared: &Shared) -> Result<Run, Problem> {
         let mut random = [0; 10];
@@ -83,6 +96,7 @@ pub(super) async fn evaluation(
     (active, caller, tenant): (&Arc<Active>, &Arc<Caller>, &TenantPath),
     evaluation: Evaluation,
 ) -> Result<Answer, Problem> {
+    Work::is_of(caller, &evaluation)?;
     let work = Work::read(tenant, evaluation.context)?;
     let decided = match work.approval.clone() {
         None => native::decide_work(local, (active, caller), work.tenant, work.mode, work.submission).await?,
@@ -172,6 +186,7 @@ pub(crate) async fn request(
     if !is_gated(&evaluation) {
         return Err(Problem::unusable("only `run:create` with `context.run` waits for people"));
     }
+    Work::is_of(&caller, &evaluation)?;
     let tenant = authn::tenant(&caller, tenant);
     let work = Work::read(&tenant, evaluation.context)?;
     let run = work.run(&caller, &local.shared)?;

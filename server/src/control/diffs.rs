@@ -69,10 +69,13 @@ fn reviewed(desk: &Desk, worker: &mut Worker, diff: &Diff, status: StatusCode) -
         ReviewError::Store(error) => of_store(error),
         ReviewError::Gate(error) => of_gate(error),
     })?;
-    let mut document = serde_json::to_value(&review).map_err(|e| Problem::internal(e.to_string()))?;
+    let document = serde_json::to_value(&review).map_err(|e| Problem::internal(e.to_string()))?;
+    let Value::Object(mut document) = document else {
+        return Err(Problem::internal("a review is an object"));
+    };
     if !diff.staged.is_empty() {
         let counts = cku_runs::trial_counts(&shared.journal, &diff.id).map_err(|e| of_store(&e))?;
-        document["trial"] = json!(counts);
+        document.insert("trial".to_owned(), json!(counts));
     }
     Ok(answer::json_with(status, &document))
 }
@@ -135,8 +138,8 @@ fn files(value: Option<Value>) -> Result<Bundle, Problem> {
         let Value::String(text) = text else {
             return Err(Problem::unusable(format!("the file `{}` is not a text", shown(&path))));
         };
-        let plain = std::path::Path::new(&path).components();
-        let plain = plain.fold(true, |all, part| all && matches!(part, std::path::Component::Normal(_)));
+        let mut parts = std::path::Path::new(&path).components();
+        let plain = parts.all(|part| matches!(part, std::path::Component::Normal(_)));
         if !plain || cku_engine::FileKind::of(&path).is_none() {
             return Err(Problem::unusable(format!("`{}` is no file of a bundle", shown(&path))));
         }

@@ -41,12 +41,12 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
     let (by, workspace) = (desk.by().clone(), String::new());
     let wanted = cku_runs::Request { id, tenant, mode, by, submission, workspace, confined: true, time };
     let run = cku_runs::submit(&desk.shared.journal, wanted).map_err(|e| of_store(&e))?;
+    let location = format!("/v1/runs/{}", run.id);
     let mut answered = ask_gates(desk, run)?;
-    if !unknown.is_empty() {
-        answered["warnings"] =
-            json!(unknown.iter().map(|p| format!("`submission.{p}` is not read")).collect::<Vec<_>>());
+    if let (false, Some(members)) = (unknown.is_empty(), answered.as_object_mut()) {
+        let warnings = unknown.iter().map(|path| json!(format!("`submission.{path}` is not read")));
+        members.insert("warnings".to_owned(), Value::Array(warnings.collect()));
     }
-    let location = format!("/v1/runs/{}", answered["run"].as_str().unwrap_or_default());
     let mut answer = answer::json_with(StatusCode::CREATED, &answered);
     if let Ok(location) = location.parse() {
         answer.headers_mut().insert(hyper::header::LOCATION, location);

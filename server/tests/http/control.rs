@@ -373,6 +373,9 @@ fn work_that_pauses_is_requested_approved_and_permitted() {
         "resource": {"type": "run", "id": "new"}, "context": {"mode": "staging", "run": release()},
     });
     let ask = |question: &Value| office.post("/access/v1/evaluation", &office.ci(), question);
+    let mut for_others = question.clone();
+    for_others["subject"]["id"] = json!("dana");
+    assert_eq!(ask(&for_others).status, 400, "{}", ask(&for_others).body);
     let paused = ask(&question).json();
     assert_eq!(
         (&paused["decision"], &paused["context"]["reason"]),
