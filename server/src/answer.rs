@@ -58,6 +58,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-policy");
 const OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// An answer of these bytes.
@@ -103,12 +104,12 @@ pub(crate) struct Problem {
     /// What is wrong, where, what to do.
     pub(crate) detail: String,
     /// More that the status wants to be said: methods that are allowed, seconds to wait.
-    also: Option<(HeaderName, String)>,
+    also: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), also: None }
+        Self { status, code, detail: detail.into(), also: Vec::new() }
     }
 
     /// 400: the request says something that cannot be used.
@@ -118,7 +119,7 @@ impl Problem {
 
     /// 401: who asks is not known.
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
-        let also = Some((WWW_AUTHENTICATE, "Bearer realm=\"cku\"".to_owned()));
+        let also = vec![(WWW_AUTHENTICATE, "Bearer realm=\"cku\"".to_owned())];
         Self { also, ..Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail) }
     }
 
@@ -135,7 +136,7 @@ impl Problem {
     /// 405, with what is allowed.
     pub(crate) fn method(allowed: &str) -> Self {
         let detail = format!("this is asked with {allowed}");
-        let also = Some((ALLOW, allowed.to_owned()));
+        let also = vec![(ALLOW, allowed.to_owned())];
         Self { also, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
@@ -146,8 +147,15 @@ impl Problem {
 
     /// 503: nothing was decided; it may be tried again.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
-        let also = Some((RETRY_AFTER, "1".to_owned()));
+        let also = vec![(RETRY_AFTER, "1".to_owned())];
         Self { also, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+
+    /// 429: too often, with how long to wait and how often it may be.
+    pub(crate) fn too_many(detail: impl Into<String>, wait: u64, limit: u32) -> Self {
+        let policy = format!("\"default\";q={limit};w=1");
+        let also = vec![(RETRY_AFTER, wait.to_string()), (RATE_LIMIT, policy)];
+        Self { also, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }
     }
 
     /// 500: a defect.
@@ -162,10 +170,10 @@ impl Problem {
             "status": self.status.as_u16(), "detail": self.detail,
         });
         let mut answer = bytes(self.status, PROBLEM, document.to_string());
-        if let Some((name, value)) = &self.also
-            && let Ok(value) = HeaderValue::from_str(value)
-        {
-            answer.headers_mut().insert(name, value);
+        for (name, value) in &self.also {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                answer.headers_mut().insert(name, value);
+            }
         }
         answer
     }

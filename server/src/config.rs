@@ -1,6 +1,6 @@
 //! How a server is set up.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// How a server is set up; every member has a default that is safe on one machine.
 #[derive(Debug, Clone)]
@@ -17,8 +17,20 @@ pub struct Config {
     pub workers: usize,
     /// The mode in which questions of other systems are answered.
     pub mode: Option<String>,
+    /// Requests a second that each address, and each principal, may make; without a number, as many as it
+    /// wants.
+    pub rates: Rates,
     /// What a request may use.
     pub limits: Limits,
+}
+
+/// How often somebody may ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// An address; a unix socket has none.
+    pub address: Option<NonZeroU32>,
+    /// A principal, under whatever token.
+    pub principal: Option<NonZeroU32>,
 }
 
 impl Default for Config {
@@ -31,6 +43,7 @@ impl Default for Config {
             public_url: None,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             mode: None,
+            rates: Rates::default(),
             limits: Limits::default(),
         }
     }

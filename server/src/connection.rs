@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Instant,
@@ -25,7 +26,7 @@ use crate::{
     authzen, body,
     context::{Local, Shared},
     control::{self, Desk, Query},
-    events, health, native,
+    events, health, native, openapi,
     route::{Route, route},
 };
 
@@ -63,13 +64,18 @@ impl Drop for Counted {
 }
 
 /// Serves a connection to its end, or until the server ends: then what was accepted is answered.
-pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(local: Rc<Local>, io: I, counted: Counted) {
+pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
+    local: Rc<Local>,
+    io: I,
+    peer: Option<IpAddr>,
+    counted: Counted,
+) {
     let mut stop = local.shared.stop.clone();
     let limits = local.shared.config.limits;
     let of = local.clone();
     let service = service_fn(move |request| {
         let local = of.clone();
-        async move { Ok::<_, Infallible>(answer(&local, request).await) }
+        async move { Ok::<_, Infallible>(answer(&local, request, peer).await) }
     });
     let mut builder = auto::Builder::new(Here);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(limits.head.max(8 << 10));
@@ -92,10 +98,10 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(local: Rc<Local>, i
     drop(counted);
 }
 
-async fn answer(local: &Local, request: Request<Incoming>) -> Answer {
+async fn answer(local: &Local, request: Request<Incoming>, peer: Option<IpAddr>) -> Answer {
     let begun = Instant::now();
     let id = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= 200).cloned();
-    let (name, answered) = dispatch(local, request).await;
+    let (name, answered) = dispatch(local, request, peer).await;
     let mut answer = answered.unwrap_or_else(|problem| problem.answer());
     if let Some(id) = id {
         answer.headers_mut().insert(REQUEST_ID, HeaderValue::clone(&id));
@@ -105,7 +111,11 @@ async fn answer(local: &Local, request: Request<Incoming>) -> Answer {
 }
 
 /// Answers a request; beside the answer, what it is counted under.
-async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, Result<Answer, Problem>) {
+async fn dispatch(
+    local: &Local,
+    request: Request<Incoming>,
+    peer: Option<IpAddr>,
+) -> (&'static str, Result<Answer, Problem>) {
     let (head, incoming) = request.into_parts();
     let (route, tenant) = match route(&head.method, head.uri.path()) {
         Ok(found) => found,
@@ -113,7 +123,11 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
     };
     let (name, tenant) = (route.name(), tenant.as_ref());
     let shared = &local.shared;
+    if let Err(problem) = shared.limiter.address(peer) {
+        return (name, Err(problem));
+    }
     match route {
+        Route::OpenApi => return (name, Ok(openapi::document(shared))),
         Route::Alive => return (name, Ok(health::alive(shared))),
         Route::Ready => return (name, Ok(health::ready(shared))),
         Route::Metrics => return (name, Ok(health::metrics(shared))),
@@ -124,6 +138,7 @@ async fn dispatch(local: &Local, request: Request<Incoming>) -> (&'static str, R
     let active = local.active();
     let answered = async {
         let caller = authn::caller(local, &active, &head.headers)?;
+        shared.limiter.principal(&caller.name)?;
         let who = (active.clone(), caller);
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);

@@ -17,6 +17,7 @@ use crate::{
     answer::Problem,
     authn::Tokens,
     config::Config,
+    limit::Limiter,
     metrics::Metrics,
     record::{RecordError, Recorded, Recorder},
 };
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) current: Current,
     pub(crate) recorder: Recorder,
     pub(crate) chains: Chains,
+    pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) started: Instant,

@@ -20,12 +20,14 @@ mod context;
 mod control;
 mod events;
 mod health;
+mod limit;
 mod metrics;
 mod native;
+mod openapi;
 mod record;
 mod route;
 mod serve;
 
 pub use active::{ActiveError, Policies};
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Rates};
 pub use serve::{ServeError, Served, serve};

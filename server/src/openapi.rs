@@ -22,11 +22,21 @@ pub(crate) struct Endpoint {
     statuses: &'static [u16],
 }
 
-const fn get(path: &'static str, summary: &'static str, query: &'static [&'static str], statuses: &'static [u16]) -> Endpoint {
+const fn get(
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    statuses: &'static [u16],
+) -> Endpoint {
     Endpoint { method: "get", path, summary, body: None, query, statuses }
 }
 
-const fn post(path: &'static str, summary: &'static str, body: &'static str, statuses: &'static [u16]) -> Endpoint {
+const fn post(
+    path: &'static str,
+    summary: &'static str,
+    body: &'static str,
+    statuses: &'static [u16],
+) -> Endpoint {
     Endpoint { method: "post", path, summary, body: Some(body), query: &[], statuses }
 }
 
@@ -39,12 +49,27 @@ const FREE: &[u16] = &[200];
 
 /// All of it.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post("/access/v1/evaluation", "AuthZEN: may this subject do this?", "Evaluation", &[200, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503]),
-    post("/access/v1/evaluations", "AuthZEN: many questions", "Evaluations", &[200, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503]),
+    post(
+        "/access/v1/evaluation",
+        "AuthZEN: may this subject do this?",
+        "Evaluation",
+        &[200, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503],
+    ),
+    post(
+        "/access/v1/evaluations",
+        "AuthZEN: many questions",
+        "Evaluations",
+        &[200, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503],
+    ),
     post("/access/v1/search/subject", "AuthZEN: who may?", "SearchSubject", ASKED),
     post("/access/v1/search/resource", "AuthZEN: what to?", "SearchResource", ASKED),
     post("/access/v1/search/action", "AuthZEN: which actions?", "SearchAction", ASKED),
-    post("/access/v1/requests", "Request approval of work that pauses", "AccessRequest", &[202, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503]),
+    post(
+        "/access/v1/requests",
+        "Request approval of work that pauses",
+        "AccessRequest",
+        &[202, 400, 401, 403, 404, 408, 409, 413, 415, 429, 503],
+    ),
     get("/access/v1/requests/{id}", "Whether it was approved", &[], SEEN),
     get("/.well-known/authzen-configuration", "AuthZEN: where all of this is", &[], FREE),
     post("/v1/decide", "The gates over a submission", "Decide", ASKED),
@@ -118,7 +143,8 @@ fn operation(endpoint: &Endpoint) -> Value {
     let in_path = endpoint.path.contains("{id}");
     let id = in_path.then(|| json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}}));
     let query = endpoint.query.iter().map(|name| {
-        let kind = if matches!(*name, "limit" | "after") && endpoint.path == "/v1/journal" || *name == "limit" {
+        let kind = if matches!(*name, "limit" | "after") && endpoint.path == "/v1/journal" || *name == "limit"
+        {
             json!({"type": "integer", "minimum": 0})
         } else {
             json!({"type": "string"})
@@ -151,8 +177,12 @@ fn response(endpoint: &Endpoint, status: u16) -> Value {
         return json!({"description": "what is wrong", "content": {"application/problem+json": {"schema": schema}}});
     }
     match endpoint.path {
-        "/metrics" => json!({"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}),
-        _ => json!({"description": "the answer", "content": {"application/json": {"schema": {"type": "object"}}}}),
+        "/metrics" => {
+            json!({"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}})
+        }
+        _ => {
+            json!({"description": "the answer", "content": {"application/json": {"schema": {"type": "object"}}}})
+        }
     }
 }
 
@@ -174,12 +204,15 @@ fn schemas() -> Value {
     let kind = object(&[("type!", named()), ("properties", free())]);
     let action = object(&[("name!", named()), ("properties", free())]);
     let page = object(&[("token", text()), ("limit", json!({"type": "integer", "minimum": 1}))]);
-    let submission = serde_json::to_value(cku_gates::submission_schema()).unwrap_or(Value::Bool(true));
+    let (submission, parts) = hoisted(cku_gates::submission_schema());
     let decide = object(&[
-        ("tenant", text()), ("mode!", named()), ("at_least", number()), ("submission!", of("RunSubmission")),
+        ("tenant", text()),
+        ("mode!", named()),
+        ("at_least", number()),
+        ("submission!", of("RunSubmission")),
     ]);
     let digest = || json!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"});
-    json!({
+    let mut schemas = json!({
         "Problem": object(&[("type!", text()), ("title!", text()), ("status!", number()), ("detail!", text())]),
         "Thing": thing, "Kind": kind, "Action": action, "Page": page, "RunSubmission": submission,
         "Nothing": object(&[]),
@@ -223,5 +256,36 @@ fn schemas() -> Value {
         "RoleChange": object(&[("principal!", of("Principal")), ("role!", named()), ("tenant!", text()), ("granted!", json!({"type": "boolean"}))]),
         "Switch": object(&[("on!", json!({"type": "boolean"})), ("tenant", text()), ("reason", text())]),
         "Freeze": object(&[("on!", json!({"type": "boolean"})), ("tenant", text()), ("from", text()), ("until", text()), ("reason", text())]),
-    })
+    });
+    if let Some(members) = schemas.as_object_mut() {
+        members.extend(parts);
+    }
+    schemas
+}
+
+/// A schema without its own definitions, and these: in this document there is one place for all.
+fn hoisted(mut schema: Value) -> (Value, Map<String, Value>) {
+    refer(&mut schema);
+    let parts = schema.as_object_mut().and_then(|members| {
+        members.remove("$schema");
+        members.remove("$defs")
+    });
+    match parts {
+        Some(Value::Object(parts)) => (schema, parts),
+        _ => (schema, Map::new()),
+    }
+}
+
+/// Lets references lead to where definitions are in this document.
+fn refer(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(to)) = members.get_mut("$ref") {
+                *to = to.replace("#/$defs/", "#/components/schemas/");
+            }
+            members.values_mut().for_each(refer);
+        }
+        Value::Array(items) => items.iter_mut().for_each(refer),
+        _ => {}
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Route {
     Events,
     /// Everything else below `/v1/`: the names between the slashes
     Control(Vec<String>),
+    /// `/openapi.json`
+    OpenApi,
     /// `/healthz`
     Alive,
     /// `/readyz`
@@ -52,6 +54,7 @@ impl Route {
             Self::Decision(_) => "decision",
             Self::Events => "events",
             Self::Control(_) => "control",
+            Self::OpenApi => "openapi",
             Self::Alive => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
@@ -116,6 +119,7 @@ fn of_path(path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
         "/v1/decide" => Route::Decide,
         "/v1/decide/batch" => Route::DecideBatch,
         "/v1/events" => Route::Events,
+        "/openapi.json" => Route::OpenApi,
         "/healthz" => Route::Alive,
         "/readyz" => Route::Ready,
         "/metrics" => Route::Metrics,
@@ -149,6 +153,18 @@ fn nowhere(path: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_that_is_described_is_there_and_asked_as_described() {
+        for endpoint in crate::openapi::ENDPOINTS {
+            let path = endpoint.path.replace("{id}", "x");
+            let asked: Method = endpoint.method.to_uppercase().parse().unwrap();
+            let (found, _) = route(&asked, &path).unwrap();
+            let free = matches!(found, Route::Control(_));
+            let other = if asked == Method::GET { Method::POST } else { Method::GET };
+            assert!(free || route(&other, &path).is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn paths_are_read_with_their_tenants() {

@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     connection::{self, Counted},
     context::{Local, Shared},
+    limit::Limiter,
     metrics::Metrics,
     record::Recorder,
 };
@@ -126,6 +127,7 @@ pub fn serve(
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let follows_files = matches!(policies, Policies::Files(_));
     let (stop, stops) = watch::channel(false);
+    let limiter = Limiter::new(config.rates.address, config.rates.principal);
     let shared = Arc::new(Shared {
         public_url: public_url.trim_end_matches('/').to_owned(),
         current: Current::new(journal.clone(), policies)?,
@@ -133,6 +135,7 @@ pub fn serve(
         config,
         journal,
         chains: Chains::default(),
+        limiter,
         metrics: Metrics::new(),
         clock,
         started: Instant::now(),
@@ -273,19 +276,22 @@ fn worker(shared: Arc<Shared>, tls: Option<TlsAcceptor>, mut accepted: mpsc::Unb
             match connection {
                 Accepted::Tcp(stream) => {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
+                    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
                     let local = local.clone();
                     match tls.clone() {
-                        None => open.spawn_local(connection::serve(local, TokioIo::new(stream), counted)),
+                        None => {
+                            open.spawn_local(connection::serve(local, TokioIo::new(stream), peer, counted))
+                        }
                         Some(tls) => open.spawn_local(async move {
                             if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
-                                connection::serve(local, TokioIo::new(stream), counted).await;
+                                connection::serve(local, TokioIo::new(stream), peer, counted).await;
                             }
                         }),
                     };
                 }
                 Accepted::Unix(stream) => {
                     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { continue };
-                    open.spawn_local(connection::serve(local.clone(), TokioIo::new(stream), counted));
+                    open.spawn_local(connection::serve(local.clone(), TokioIo::new(stream), None, counted));
                 }
             }
         }

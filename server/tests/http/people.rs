@@ -177,3 +177,24 @@ fn a_local_journal_takes_no_tokens() {
     );
     assert_eq!(came.status, 401, "{came:?}");
 }
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_again() {
+    let rates = cku_server::Rates { address: None, principal: std::num::NonZeroU32::new(3) };
+    let config = cku_server::Config { rates, ..quiet() };
+    let place = Place::over(&repository().join("testdata/authzen/bundle"), config);
+    let mut connection = Connection::open(place.at());
+    let statuses: Vec<u16> = (0..8)
+        .map(|_| {
+            let came = connection.post("/access/v1/evaluation", "", QUESTION.as_bytes());
+            if came.status == 429 {
+                assert_eq!(came.header("retry-after"), Some("1"), "{came:?}");
+                assert_eq!(came.header("ratelimit-policy"), Some("\"default\";q=3;w=1"));
+            }
+            came.status
+        })
+        .collect();
+    assert_eq!(statuses[..3], [200; 3]);
+    assert!(statuses[3..].contains(&429), "{statuses:?}");
+    assert_eq!(get(place.at(), "/healthz", "").status, 200, "who looks after it is not counted");
+}

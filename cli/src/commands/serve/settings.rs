@@ -4,6 +4,7 @@ use std::{
     env,
     fmt::{self, Display},
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -61,6 +62,14 @@ pub(super) struct Flags {
     /// Seconds in which a client sends a body.
     #[arg(long, value_name = "SECONDS")]
     patience: Option<u64>,
+
+    /// Requests a second that each address may make.
+    #[arg(long, value_name = "NUMBER")]
+    rate_by_address: Option<NonZeroU32>,
+
+    /// Requests a second that each principal may make.
+    #[arg(long, value_name = "NUMBER")]
+    rate_by_principal: Option<NonZeroU32>,
 }
 
 /// The file.
@@ -77,6 +86,8 @@ struct File {
     max_body: Option<usize>,
     max_connections: Option<usize>,
     patience: Option<u64>,
+    rate_by_address: Option<NonZeroU32>,
+    rate_by_principal: Option<NonZeroU32>,
 }
 
 /// All settings, and where each comes from.
@@ -170,6 +181,10 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
     let patience = Some(limits.patience.as_secs());
     let patience = settings.pick("patience", flags.patience, file.patience, patience)?;
     config.limits.patience = patience.map_or(limits.patience, Duration::from_secs);
+    config.rates.address =
+        settings.pick("rate_by_address", flags.rate_by_address, file.rate_by_address, None)?;
+    config.rates.principal =
+        settings.pick("rate_by_principal", flags.rate_by_principal, file.rate_by_principal, None)?;
     settings.config = config;
     Ok(settings)
 }
