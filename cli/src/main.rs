@@ -9,6 +9,7 @@ mod journal;
 mod load;
 mod output;
 mod render;
+mod share;
 mod spans;
 
 use std::any::Any;

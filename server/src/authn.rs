@@ -1,9 +1,9 @@
 //! Who asks.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use cku_auth::verify;
-use cku_base::{Principal, TenantPath, Timestamp};
+use cku_base::TenantPath;
 use cku_engine::{
     Worker,
     access::{Answer, Question, Resource},
@@ -11,37 +11,12 @@ use cku_engine::{
 use cku_gates::{Authentication, Submitter, TokenClaims};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 
-use crate::{active::Active, answer::Problem, context::Local};
-
-/// Tokens that a thread keeps.
-const KEPT: usize = 4_096;
-
-/// Whoever asks, with the name under which their questions are recorded.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    pub(crate) by: Submitter,
-    /// In the text form.
-    pub(crate) name: String,
-}
-
-impl Caller {
-    fn new(by: Submitter) -> Arc<Self> {
-        let name = by.principal.to_string();
-        Arc::new(Self { by, name })
-    }
-
-    pub(crate) fn principal(&self) -> &Principal {
-        &self.by.principal
-    }
-}
-
-/// Tokens that were verified under a state: verifying one again costs more than a decision.
-#[derive(Default)]
-pub(crate) struct Tokens {
-    number: u64,
-    known: HashMap<String, (Arc<Caller>, Timestamp)>,
-    local: Option<Arc<Caller>>,
-}
+use crate::{
+    active::Active,
+    answer::Problem,
+    caller::{Caller, KEPT, Tokens},
+    context::Local,
+};
 
 /// Who asks, by their token; a journal for a single local user takes none.
 pub(crate) fn caller(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {

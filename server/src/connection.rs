@@ -22,8 +22,8 @@ use hyper_util::{rt::TokioTimer, server::conn::auto};
 use crate::{
     active::Active,
     answer::{Answer, Problem},
-    authn::{self, Caller},
-    authzen, body,
+    authn, authzen, body,
+    caller::Caller,
     context::{Local, Shared},
     control::{self, Desk, Query},
     events, health, native, openapi,

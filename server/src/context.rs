@@ -15,7 +15,7 @@ use cku_journal::{Command, Journal};
 use crate::{
     active::{Active, Current},
     answer::Problem,
-    authn::Tokens,
+    caller::Tokens,
     config::Config,
     limit::Limiter,
     metrics::Metrics,

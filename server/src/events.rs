@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use crate::{
     active::Active,
     answer::{Answer, Content, Problem},
-    authn::{self, Caller},
+    authn,
+    caller::Caller,
     context::{Local, Shared},
     control::Query,
 };

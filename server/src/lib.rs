@@ -14,6 +14,7 @@ mod answer;
 mod authn;
 mod authzen;
 mod body;
+mod caller;
 mod config;
 mod connection;
 mod context;

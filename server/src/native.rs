@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
-    authn::{self, Caller},
-    body,
+    authn, body,
+    caller::Caller,
     context::Local,
     record::SUBJECT,
 };

@@ -13,10 +13,10 @@ use cku_journal::{Command as Write, Guard, Journal, Kind};
 use serde_json::Value;
 
 use super::{
-    acts::{ActError, decides_now, in_time, may, needs_token, trying},
-    event::{Ended, Ending, Event},
+    access::may,
+    acts::{ActError, decides_now, in_time, needs_token, trying},
+    event::{Ended, Ending, Event, is_learner},
     gate::{self, Judged},
-    propose::is_learner,
     state::{Command, Diff, Refusal, Status},
     store,
 };

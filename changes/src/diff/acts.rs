@@ -1,15 +1,14 @@
 //! What people do to policy diffs before they are active: each act is asked of change control's access
 //! policies, and both what is done and what is denied is an entry.
 
-use std::collections::BTreeSet;
-
-use cku_authority::{AccessError, BundleError, Chains, Modes, Purpose, StoreError, active_for, allowed};
-use cku_base::{Digest, TenantPath, Timestamp};
-use cku_engine::{Worker, access::Resource};
+use cku_authority::{AccessError, BundleError, Chains, Modes, Purpose, StoreError, active_for};
+use cku_base::{Digest, Timestamp};
+use cku_engine::Worker;
 use cku_gates::{ApprovalDecision, Authentication, Submitter, Verdict};
 use cku_journal::Journal;
 
 use super::{
+    access::may,
     event::{Ending, Event},
     gate::{self, GateError, Judged},
     state::{Command, Diff, Refusal},
@@ -124,20 +123,6 @@ pub(super) fn needs_token(by: &Submitter) -> Result<(), ActError> {
         Authentication::Token => Ok(()),
         Authentication::Local => Err(ActError::TakesToken),
     }
-}
-
-/// Asks the access policies of change control about a diff; a denial is an entry of its own.
-pub(super) fn may(
-    journal: &Journal,
-    worker: &mut Worker,
-    by: &Submitter,
-    action: &'static str,
-    diff: &Diff,
-) -> Result<(), AccessError> {
-    let authors = BTreeSet::from([diff.proposed.author.principal.to_string()]);
-    let resource = Resource::policy_diff(&TenantPath::root(), &authors);
-    let mode = gate::mode_of(worker.bundle(), &diff.proposed.modes);
-    allowed(journal, worker, by, (action, &resource), (&mode, None))
 }
 
 /// Ends a diff whose time is over with an entry that says so; otherwise it is given back.

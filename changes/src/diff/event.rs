@@ -9,6 +9,19 @@ use serde_json::{Map, Value};
 
 use crate::prove::Direction;
 
+/// The gate of change control that people approve.
+pub(super) const GATE: &str = "approval";
+
+/// The name under which the learner acts.
+const LEARNER: &str = "learner";
+
+/// Whether this is the learner's service account, in whatever tenant.
+pub(super) fn is_learner(by: &Submitter) -> bool {
+    let id = by.principal.id.to_string();
+    by.principal.kind == cku_base::PrincipalKind::ServiceAccount
+        && (id == LEARNER || id.starts_with(&format!("{LEARNER}@")))
+}
+
 /// A change was proposed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposed {

@@ -5,20 +5,20 @@ use std::{collections::BTreeSet, sync::Arc};
 use cku_authority::{AccessError, BundleError, Purpose, StoreError, load_bundle};
 use cku_base::{Digest, Timestamp, canonical, diagnostic::Diagnostic};
 use cku_engine::{Bundle, Sources, UnitTestOutcome, Worker};
-use cku_gates::{Submitter, TestCounts, ThresholdChange};
+use cku_gates::{Submitter, TestCounts};
 use cku_journal::Journal;
 use cku_lang::Enforcement;
-use serde::{Deserialize, Serialize};
 
 use super::{
     event::Checked,
+    found::Evidence,
     state::{Command, Diff, Refusal},
     store, thresholds,
 };
 use crate::{
     prove::{
         self, Comparison, Proof, Solver,
-        invariants::{self, InvariantOutcome, InvariantResult, Invariants},
+        invariants::{self, InvariantResult, Invariants},
     },
     replay::{self, Replay, ReplayError},
 };
@@ -28,52 +28,6 @@ const BOUNDS: &str = include_str!("../../../policies/invariants.cedar");
 
 /// Gates that are enforced in every mode once they are.
 const ALWAYS_ENFORCED: [&str; 2] = ["security", "tenant_scope"];
-
-/// What was found out about a diff; its canonical form is kept, and its digest is what approvals bind to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The diff.
-    pub diff: Digest,
-    /// The revision it applies to.
-    pub base: Digest,
-    /// The revision it comes to.
-    pub revision: Digest,
-    /// Whether the bundle decides over changes, or says before or after that it is protected.
-    pub protected: bool,
-    /// Tests of the new revision.
-    pub tests: TestCounts,
-    /// Some of the tests that failed, with what differed.
-    pub failures: Vec<String>,
-    /// Tests of the base, run over the new revision; none where they do not load over it.
-    #[serde(default)]
-    pub base_tests: Option<TestCounts>,
-    /// Directions, with proofs and counterexamples.
-    pub comparison: Comparison,
-    /// Bounds, and whether they are kept.
-    pub invariants: Vec<InvariantResult>,
-    /// Thresholds with another value.
-    pub thresholds: Vec<ThresholdChange>,
-    /// Whether it touches what the learner is bound by.
-    pub learner_settings: bool,
-    /// Recorded decisions under old and new, up to a fixed head; none for changes of change control.
-    pub replay: Option<Replay>,
-    /// Who proved; none where there was no solver.
-    pub solver: Option<String>,
-}
-
-impl Evidence {
-    /// The names of bounds that are violated.
-    pub fn violated(&self) -> Vec<String> {
-        let violated = |r: &&InvariantResult| matches!(r.outcome, InvariantOutcome::Violated { .. });
-        self.invariants.iter().filter(violated).map(|r| r.id.clone()).collect()
-    }
-
-    /// The names of bounds of which nobody knows.
-    pub fn unproved(&self) -> Vec<String> {
-        let unproved = |r: &&InvariantResult| matches!(r.outcome, InvariantOutcome::Unproved { .. });
-        self.invariants.iter().filter(unproved).map(|r| r.id.clone()).collect()
-    }
-}
 
 /// How much is found out.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +85,7 @@ pub fn check(
     if let super::Status::Tried(stage) = diff.status() {
         return Err(Refusal::Tried(stage.as_str()).into());
     }
-    super::acts::may(journal, worker, by, "policy:propose", &diff)?;
+    super::access::may(journal, worker, by, "policy:propose", &diff)?;
     let old = load_bundle(journal, diff.proposed.base)?;
     let new = store::new_bundle(journal, &diff)?;
     let before = store::evidence_of(journal, &diff)?.and_then(|evidence| evidence.replay);

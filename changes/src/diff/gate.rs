@@ -15,15 +15,11 @@ use cku_gates::{
 use cku_journal::Journal;
 
 use super::{
-    event::Decided,
-    evidence::Evidence,
-    propose::is_learner,
+    event::{Decided, is_learner},
+    found::Evidence,
     state::{Command, Diff, Refusal, Status},
     store,
 };
-
-/// The gate of change control that people approve.
-pub(super) const GATE: &str = "approval";
 
 /// The mode in which diffs are decided, unless change control has no such mode: the one that asks most.
 const STRICTEST: &str = "prod";

@@ -5,10 +5,12 @@
 //! makes the new revision the active one in one entry, or tries it, and [`roll_back`] takes it back in one. The state
 //! of a diff, [`Diff`], is computed from the entries of its stream; [`Diff::decide`] is pure.
 
+mod access;
 mod activation;
 mod acts;
 mod event;
 mod evidence;
+mod found;
 mod gate;
 mod propose;
 mod review;
@@ -20,7 +22,8 @@ mod thresholds;
 pub use activation::{Activated, activate, roll_back, stop_failing};
 pub use acts::{ActError, consent, withdraw};
 pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed, Staged};
-pub use evidence::{CheckError, CheckOptions, Evidence, check};
+pub use evidence::{CheckError, CheckOptions, check};
+pub use found::Evidence;
 pub use gate::{GateError, Judged, gate, judge};
 pub use propose::{Proposal, ProposeError, propose};
 pub use review::{Review, ReviewError, Said, review};

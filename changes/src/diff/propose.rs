@@ -10,7 +10,7 @@ use cku_journal::Journal;
 use serde_json::Value;
 
 use super::{
-    event::{Event, Proposed},
+    event::{Event, Proposed, is_learner},
     state::Diff,
     store,
 };
@@ -115,16 +115,6 @@ impl From<StoreError> for ProposeError {
 
 /// How long a diff can be approved at most.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
-
-/// The name under which the learner acts.
-const LEARNER: &str = "learner";
-
-/// Whether this is the learner's service account, in whatever tenant.
-pub(super) fn is_learner(by: &Submitter) -> bool {
-    let id = by.principal.id.to_string();
-    by.principal.kind == cku_base::PrincipalKind::ServiceAccount
-        && (id == LEARNER || id.starts_with(&format!("{LEARNER}@")))
-}
 
 /// Puts a diff into the journal; nothing is found out about it yet.
 ///

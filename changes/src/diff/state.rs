@@ -326,7 +326,7 @@ impl Diff {
         }
         Ok(Approval {
             approver: who.clone(),
-            gate: super::gate::GATE.to_owned(),
+            gate: super::event::GATE.to_owned(),
             decision: *decision,
             subject_digest: *subject,
             bundle_revision: *bundle,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     event::Event,
-    evidence::Evidence,
+    found::Evidence,
     rows::{DIFFS, DiffRow},
     state::Diff,
 };

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
-    authn::{self, Caller},
-    body,
+    authn, body,
+    caller::Caller,
     context::Local,
     record::Recorded,
 };

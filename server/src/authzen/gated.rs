@@ -18,8 +18,8 @@ use super::request::{Evaluation, Members, object};
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
-    authn::{self, Caller},
-    body,
+    authn, body,
+    caller::Caller,
     context::{Local, Shared},
     control::{Desk, ask_gates, find_run},
     native,

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
-    authn::Caller,
     body,
+    caller::Caller,
     context::Local,
     route::Search,
 };

@@ -23,8 +23,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     active::Active,
     answer::{self, Answer, Problem},
-    authn::{self, Caller},
-    body,
+    authn, body,
+    caller::Caller,
     context::Shared,
 };
 pub(crate) use runs::{ask_gates, find as find_run};

@@ -55,7 +55,7 @@ pub(crate) struct ActivateArgs {
     shadow: bool,
 
     /// Let it decide over this share of the runs, like `0.1`.
-    #[arg(long, value_name = "SHARE", value_parser = crate::commands::acts::share)]
+    #[arg(long, value_name = "SHARE", value_parser = crate::share::share)]
     canary: Option<BasisPoints>,
 
     /// Take the canary back by itself when so many of its runs have failed.
