@@ -134,7 +134,10 @@ impl Drop for Writer {
     /// Waits until what was handed over is written.
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        // The last handle may be let go where an answer is told: on this thread, which ends by itself then.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             let _ = thread.join();
         }
     }

@@ -3,11 +3,13 @@
 //! Questions that are answered while an entry is being made durable wait for the next one, and share it:
 //! one entry holds all that was decided in one tenant under one revision in that time. That is what makes
 //! a durable, chained answer cheap: the cost of an entry is paid once a round, not once a question.
+//!
+//! There is no thread of its own: who finds nothing being written hands over its question at once, and the
+//! journal's thread hands over what came meanwhile when it has written. A lone question waits for nobody.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
 };
 
 use cku_authority::CKU;
@@ -58,12 +60,25 @@ struct Commanded {
 struct Queue {
     waiting: Vec<Waiting>,
     commanded: Vec<Commanded>,
-    closed: bool,
+    /// Whether something is being written; whoever has written it takes what came meanwhile.
+    writing: bool,
+}
+
+impl Queue {
+    /// Everything that waits, for whoever finds that nothing is being written.
+    fn take(&mut self) -> Option<(Vec<Waiting>, Vec<Commanded>)> {
+        if self.writing || (self.waiting.is_empty() && self.commanded.is_empty()) {
+            return None;
+        }
+        self.writing = true;
+        Some((std::mem::take(&mut self.waiting), std::mem::take(&mut self.commanded)))
+    }
 }
 
 struct Shared {
+    journal: Journal,
     queue: Mutex<Queue>,
-    something: Condvar,
+    idle: Condvar,
 }
 
 impl Shared {
@@ -75,7 +90,6 @@ impl Shared {
 /// The one that writes what was decided.
 pub(crate) struct Recorder {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -85,13 +99,9 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Starts its thread.
-    pub(crate) fn start(journal: Journal) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::new(Queue::default()), something: Condvar::new() });
-        let with = shared.clone();
-        let thread =
-            std::thread::Builder::new().name("recorder".to_owned()).spawn(move || run(&with, &journal))?;
-        Ok(Self { shared, thread: Some(thread) })
+    /// One that writes to this journal.
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self { shared: Arc::new(Shared { journal, queue: Mutex::default(), idle: Condvar::new() }) }
     }
 
     /// Hands over what was decided; durable when the receiver says so.
@@ -103,15 +113,11 @@ impl Recorder {
     ) -> Result<oneshot::Receiver<Result<Recorded, RecordError>>, RecordError> {
         let (told, hears) = oneshot::channel();
         let mut queue = self.shared.lock();
-        if queue.closed || queue.waiting.len() >= QUEUE {
+        if queue.waiting.len() >= QUEUE {
             return Err(RecordError::Busy);
         }
-        let first = queue.waiting.is_empty();
         queue.waiting.push(Waiting { tenant, revision, evaluation, told });
-        drop(queue);
-        if first {
-            self.shared.something.notify_one();
-        }
+        self.go(queue);
         Ok(hears)
     }
 
@@ -122,13 +128,19 @@ impl Recorder {
     ) -> Result<oneshot::Receiver<Result<Appended, AppendError>>, RecordError> {
         let (told, hears) = oneshot::channel();
         let mut queue = self.shared.lock();
-        if queue.closed || queue.commanded.len() >= QUEUE {
+        if queue.commanded.len() >= QUEUE {
             return Err(RecordError::Busy);
         }
         queue.commanded.push(Commanded { command, told });
-        drop(queue);
-        self.shared.something.notify_one();
+        self.go(queue);
         Ok(hears)
+    }
+
+    fn go(&self, mut queue: MutexGuard<'_, Queue>) {
+        if let Some((waiting, commanded)) = queue.take() {
+            drop(queue);
+            write(&self.shared, waiting, commanded);
+        }
     }
 
     /// How many wait.
@@ -141,46 +153,39 @@ impl Recorder {
 impl Drop for Recorder {
     /// Waits until what was handed over is written.
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.something.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let mut queue = self.shared.lock();
+        while queue.writing {
+            queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-fn run(shared: &Shared, journal: &Journal) {
-    loop {
-        let mut queue = shared.lock();
-        while queue.waiting.is_empty() && queue.commanded.is_empty() {
-            if queue.closed {
-                return;
+/// Held by everything that is written together; when the last is let go, the next is written.
+struct Round(Arc<Shared>);
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.writing = false;
+        match queue.take() {
+            Some((waiting, commanded)) => {
+                drop(queue);
+                write(&self.0, waiting, commanded);
             }
-            queue = shared.something.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            None => self.0.idle.notify_all(),
         }
-        let waiting = std::mem::take(&mut queue.waiting);
-        let commanded = std::mem::take(&mut queue.commanded);
-        drop(queue);
-        write(journal, waiting, commanded);
     }
 }
 
 /// Writes all of them in as few entries as there are tenants and revisions; who waits is told on the
-/// journal's thread. Returns when all are written, since what comes meanwhile shares the next entry.
-fn write(journal: &Journal, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
-    // Each holds a sender until it was told; that none is left says that all were.
-    let (all, written) = std::sync::mpsc::channel::<()>();
-    for one in commanded {
-        let (done, told) = (all.clone(), one.told);
-        let told = Arc::new(Mutex::new(Some(told)));
-        let of = told.clone();
-        let taken = journal.submit_then(one.command, move |answer| {
-            tell(&of, answer);
-            drop(done);
-        });
-        if let Err(error) = taken {
-            tell(&told, Err(error));
-        }
+/// journal's thread.
+fn write(shared: &Arc<Shared>, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
+    let round = Arc::new(Round(shared.clone()));
+    let journal = &shared.journal;
+    for Commanded { command, told } in commanded {
+        let round = round.clone();
+        let told = Telling::One(Some(told));
+        submit(journal, command, told, round);
     }
     let mut groups: BTreeMap<(TenantPath, Digest), Vec<Waiting>> = BTreeMap::new();
     for one in waiting {
@@ -194,44 +199,54 @@ fn write(journal: &Journal, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
                 evaluations.push(one.evaluation);
                 told.push(one.told);
             }
-            let done = all.clone();
-            let told = Arc::new(Mutex::new(Some(told)));
-            let of = told.clone();
-            let taken = journal.submit_then(command(&tenant, &revision, evaluations), move |answer| {
-                tell_all(&of, &answer);
-                drop(done);
-            });
-            if let Err(error) = taken {
-                tell_all(&told, &Err(error));
-            }
+            let command = command(&tenant, &revision, evaluations);
+            submit(journal, command, Telling::All(told), round.clone());
         }
     }
-    drop(all);
-    // Nothing is ever sent: this ends when all senders are gone.
-    let _ = written.recv();
 }
 
-/// Who waits for one answer, until somebody tells it.
-type One = Arc<Mutex<Option<oneshot::Sender<Result<Appended, AppendError>>>>>;
-/// Who wait for the same entry.
-type All = Arc<Mutex<Option<Vec<oneshot::Sender<Result<Recorded, RecordError>>>>>>;
-
-fn tell(told: &One, answer: Result<Appended, AppendError>) {
-    // Who went away meanwhile is told nothing.
-    if let Some(told) = told.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        let _ = told.send(answer);
+fn submit(journal: &Journal, command: Command, told: Telling, round: Arc<Round>) {
+    let told = Arc::new(Mutex::new(told));
+    let of = told.clone();
+    let taken = journal.submit_then(command, move |answer| {
+        lock(&of).tell(answer);
+        drop(round);
+    });
+    if let Err(error) = taken {
+        lock(&told).tell(Err(error));
     }
 }
 
-fn tell_all(told: &All, answer: &Result<Appended, AppendError>) {
-    let seq = match answer {
-        Ok(appended) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
-        Err(AppendError::Busy { .. }) => Err(RecordError::Busy),
-        Err(error) => Err(RecordError::Failed(error.to_string())),
-    };
-    let told = told.lock().unwrap_or_else(PoisonError::into_inner).take();
-    for (index, told) in told.into_iter().flatten().enumerate() {
-        let _ = told.send(seq.clone().map(|seq| Recorded { seq, index }));
+fn lock(told: &Mutex<Telling>) -> MutexGuard<'_, Telling> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who waits for an answer of the journal.
+enum Telling {
+    One(Option<oneshot::Sender<Result<Appended, AppendError>>>),
+    All(Vec<oneshot::Sender<Result<Recorded, RecordError>>>),
+}
+
+impl Telling {
+    /// Tells them; who went away meanwhile is told nothing.
+    fn tell(&mut self, answer: Result<Appended, AppendError>) {
+        match self {
+            Self::One(told) => {
+                if let Some(told) = told.take() {
+                    let _ = told.send(answer);
+                }
+            }
+            Self::All(all) => {
+                let seq = match answer {
+                    Ok(appended) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
+                    Err(AppendError::Busy { .. }) => Err(RecordError::Busy),
+                    Err(error) => Err(RecordError::Failed(error.to_string())),
+                };
+                for (index, told) in all.drain(..).enumerate() {
+                    let _ = told.send(seq.clone().map(|seq| Recorded { seq, index }));
+                }
+            }
+        }
     }
 }
 

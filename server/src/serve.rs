@@ -131,7 +131,7 @@ pub fn serve(
     let shared = Arc::new(Shared {
         public_url: public_url.trim_end_matches('/').to_owned(),
         current: Current::new(journal.clone(), policies)?,
-        recorder: Recorder::start(journal.clone()).map_err(ServeError::Thread)?,
+        recorder: Recorder::new(journal.clone()),
         config,
         journal,
         chains: Chains::default(),
