@@ -63,6 +63,12 @@ fn what_is_known_of_a_subject_is_not_for_a_request_to_say() {
         "action": {"name": "edit"}, "resource": {"type": "record", "id": "101"},
     });
     assert!(!ask(&mut worker, &claims).is_allowed(), "her role is stored");
+    // Nor is what is left out: carol has no roles in the todo application.
+    let roles = json!({
+        "subject": {"type": "user", "id": "carol", "properties": {"roles": ["admin"]}},
+        "action": {"name": "can_delete_todo"}, "resource": {"type": "todo", "id": "1"},
+    });
+    assert!(!ask(&mut worker, &roles).is_allowed());
     let unknown = json!({
         "subject": {"type": "user", "id": "zoe", "properties": {"role": "manager", "unheard": 1}},
         "action": {"name": "view"}, "resource": {"type": "record", "id": "101"},
@@ -220,6 +226,10 @@ fn what_does_not_fit_together_is_refused_at_load() {
         (
             "a rule that is not there",
             small(&MANIFEST.replace("printing.allow", "printing.alow"), &all).unwrap_err(),
+        ),
+        (
+            "an action of cku's own",
+            small(&MANIFEST.replace("may_print", "\"run:create\""), &all).unwrap_err(),
         ),
         (
             "a rule for an action of the schema",

@@ -105,9 +105,10 @@ struct Mark {
 impl Current {
     /// Makes the first state; nothing is served before there is one.
     pub(crate) fn new(journal: Journal, policies: Policies) -> Result<Self, ActiveError> {
-        from_files(&journal, &policies)?;
+        let loaded = from_files(&journal, &policies)?;
         let authority = journal.authority_entries().map_err(StoreError::from)?;
-        let active = make(&journal, 1, &BTreeMap::new())?;
+        let known = loaded.into_iter().map(|bundle| (bundle.revision(), bundle)).collect();
+        let active = make(&journal, 1, &known)?;
         Ok(Self {
             active: ArcSwap::from_pointee(active),
             journal,
@@ -149,11 +150,15 @@ impl Current {
     }
 
     fn try_refresh(&self, mark: &mut Mark, files: bool) -> Result<(), ActiveError> {
-        let from_files = if files { from_files(&self.journal, &self.policies) } else { Ok(()) };
+        let from_files = if files { from_files(&self.journal, &self.policies) } else { Ok(None) };
+        let mut known = self.take().bundles.clone();
+        if let Ok(Some(bundle)) = &from_files {
+            known.insert(bundle.revision(), bundle.clone());
+        }
         let authority = self.journal.authority_entries().map_err(StoreError::from)?;
         if authority != mark.authority {
             let number = mark.number + 1;
-            let made = make(&self.journal, number, &self.take().bundles)?;
+            let made = make(&self.journal, number, &known)?;
             let other = made.rollout.latest != self.take().rollout.latest;
             self.active.store(Arc::new(made));
             *mark = Mark { authority, number };
@@ -161,15 +166,16 @@ impl Current {
                 self.reloads.fetch_add(1, Ordering::Relaxed);
             }
         }
-        from_files
+        from_files.map(drop)
     }
 }
 
 /// Makes what the files hold the active bundle, where files say what is active.
-fn from_files(journal: &Journal, policies: &Policies) -> Result<(), ActiveError> {
-    let Policies::Files(load) = policies else { return Ok(()) };
+fn from_files(journal: &Journal, policies: &Policies) -> Result<Option<Arc<Bundle>>, ActiveError> {
+    let Policies::Files(load) = policies else { return Ok(None) };
     let bundle = load().map_err(ActiveError::Files)?;
-    Ok(activate(journal, &Value::from(CKU), &bundle)?)
+    activate(journal, &Value::from(CKU), &bundle)?;
+    Ok(Some(bundle))
 }
 
 fn make(

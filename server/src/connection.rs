@@ -1,11 +1,12 @@
 //! One connection: requests come, answers go.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long a connection may stand idle.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(75);
+const IDLE: Duration = Duration::from_secs(75);
 
 /// Runs what a connection wants to be run on its own thread.
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +74,14 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
     let mut stop = local.shared.stop.clone();
     let limits = local.shared.config.limits;
     let of = local.clone();
+    let use_of = Rc::new(Use::default());
+    let used = use_of.clone();
     let service = service_fn(move |request| {
-        let local = of.clone();
-        async move { Ok::<_, Infallible>(answer(&local, request, peer).await) }
+        let (local, used) = (of.clone(), used.clone());
+        async move {
+            let _open = used.begin();
+            Ok::<_, Infallible>(answer(&local, request, peer).await)
+        }
     });
     let mut builder = auto::Builder::new(Here);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(limits.head.max(8 << 10));
@@ -88,14 +94,63 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
     let connection = builder.serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     // What goes wrong with a connection is between it and its client.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        _ = stop.wait_for(|stops| *stops) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => break,
+            _ = stop.wait_for(|stops| *stops) => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+                break;
+            }
+            // Whoever says nothing holds no place: hyper waits for the first bytes for ever.
+            () = tokio::time::sleep(limits.patience.min(IDLE)) => match use_of.is_over(limits.patience) {
+                true => break,
+                false => {}
+            },
         }
     }
     drop(counted);
+}
+
+/// How a connection was used.
+#[derive(Default)]
+struct Use {
+    /// Requests that are being answered.
+    open: Cell<usize>,
+    /// Since when there is none; since its beginning where there was none yet.
+    idle: Cell<Option<Instant>>,
+    /// Whether there was one.
+    asked: Cell<bool>,
+}
+
+impl Use {
+    fn begin(self: &Rc<Self>) -> Using {
+        self.open.set(self.open.get() + 1);
+        self.asked.set(true);
+        Using(self.clone())
+    }
+
+    /// Whether nobody has asked for too long: the first request has to come soon, others may take their time.
+    fn is_over(&self, patience: Duration) -> bool {
+        let since = self.idle.get().unwrap_or_else(|| {
+            // Looked at for the first time after the patience was over.
+            let since = Instant::now().checked_sub(patience).unwrap_or_else(Instant::now);
+            self.idle.set(Some(since));
+            since
+        });
+        let may = if self.asked.get() { IDLE } else { patience };
+        self.open.get() == 0 && since.elapsed() >= may
+    }
+}
+
+/// A request that is being answered.
+struct Using(Rc<Use>);
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.idle.set(Some(Instant::now()));
+    }
 }
 
 async fn answer(local: &Local, request: Request<Incoming>, peer: Option<IpAddr>) -> Answer {

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) started: Instant,
     pub(crate) connections: AtomicUsize,
+    /// Open streams of events.
+    pub(crate) streams: AtomicUsize,
     /// Turns true when the server is asked to end.
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -97,15 +99,17 @@ impl Local {
         }
     }
 
-    /// Records what was decided; the answer may leave when this returns.
+    /// Records what was decided, over so many bytes; the answer may leave when this returns.
     pub(crate) async fn record(
         &self,
         tenant: &TenantPath,
         revision: Digest,
         evaluation: serde_json::Value,
+        size: usize,
     ) -> Result<Recorded, Problem> {
         let unavailable = |error: RecordError| Problem::unavailable(error.to_string());
-        let hears = self.shared.recorder.record(tenant.clone(), revision, evaluation).map_err(unavailable)?;
+        let hears =
+            self.shared.recorder.record(tenant.clone(), revision, evaluation, size).map_err(unavailable)?;
         match hears.await {
             Ok(recorded) => recorded.map_err(unavailable),
             Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),

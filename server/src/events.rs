@@ -1,12 +1,16 @@
 //! Live events: a tenant's entries as they are written, as server-sent events.
 //!
 //! The id of an event is the entry's place in its chain, so that `Last-Event-ID` goes on without a gap and
-//! without a repeat, whatever happened to the connection.
+//! without a repeat, whatever happened to the connection. A stream ends when the token does, and when who may
+//! do what is another than when it began: a client that comes again is asked again who it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use cku_base::TenantPath;
+use cku_base::{TenantPath, Timestamp};
 use cku_engine::access::Resource;
 use hyper::{HeaderMap, Response, header::CONTENT_TYPE};
 use serde_json::json;
@@ -29,7 +33,10 @@ const BREATH: Duration = Duration::from_secs(15);
 
 /// Entries that are read at once, and pieces that may wait for a reader; one that is slower is dropped and
 /// goes on from where it was.
-const AHEAD: usize = 256;
+const AHEAD: usize = 64;
+
+/// Streams at a time.
+const STREAMS: usize = 512;
 
 /// `GET /v1/events?tenant=&run=`, with `Last-Event-ID`; without it, from now on.
 pub(crate) fn events(
@@ -53,8 +60,15 @@ pub(crate) fn events(
         None => local.shared.journal.head(&tenant).map_err(unreadable)?.map_or(0, |head| head.seq),
     };
     let subject = query.get("run").map(|run| format!("run:{run}"));
+    let open = Open::new(&local.shared)
+        .ok_or_else(|| Problem::unavailable(format!("{STREAMS} streams are open; try again")))?;
     let (pieces, hears) = mpsc::channel(AHEAD);
-    tokio::task::spawn_local(follow(local.shared.clone(), tenant, subject, after, pieces));
+    let until = caller.by.token.as_ref().map(|token| token.expires_at);
+    let (shared, number) = (local.shared.clone(), active.number);
+    tokio::task::spawn_local(async move {
+        follow(shared, (tenant, subject), (number, until), after, pieces).await;
+        drop(open);
+    });
     let mut answer = Response::new(Content::Stream(hears));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/event-stream"));
@@ -62,16 +76,37 @@ pub(crate) fn events(
     Ok(answer)
 }
 
+/// Counts a stream for as long as it is open.
+struct Open(Arc<Shared>);
+
+impl Open {
+    /// None where there are too many.
+    fn new(shared: &Arc<Shared>) -> Option<Self> {
+        let before = shared.streams.fetch_add(1, Ordering::Relaxed);
+        let open = Self(shared.clone());
+        (before < STREAMS).then_some(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn follow(
     shared: Arc<Shared>,
-    tenant: TenantPath,
-    subject: Option<String>,
+    (tenant, subject): (TenantPath, Option<String>),
+    (number, until): (u64, Option<Timestamp>),
     mut after: u64,
     pieces: mpsc::Sender<Bytes>,
 ) {
     let mut silent = Duration::ZERO;
     // A reader that went away, one that is too slow, and the server's end are all the end of this.
     while !*shared.stop.borrow() {
+        if shared.current.take().number != number || until.is_some_and(|until| until <= (shared.clock)()) {
+            return;
+        }
         let Ok(entries) = shared.journal.read(&tenant, after, AHEAD) else { return };
         for entry in &entries {
             after = entry.header.seq;

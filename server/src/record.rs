@@ -24,6 +24,12 @@ pub(crate) const SUBJECT: &str = "evaluations";
 /// Questions in one entry.
 const ENTRY: usize = 512;
 
+/// Bytes of questions in one entry, after which the next begins.
+const LARGEST: usize = 4 << 20;
+
+/// Bytes that may wait.
+const BYTES: usize = 64 << 20;
+
 /// Questions that may wait.
 const QUEUE: usize = 16_384;
 
@@ -47,6 +53,8 @@ struct Waiting {
     tenant: TenantPath,
     revision: Digest,
     evaluation: Value,
+    /// About how many bytes it takes.
+    size: usize,
     told: oneshot::Sender<Result<Recorded, RecordError>>,
 }
 
@@ -60,6 +68,8 @@ struct Commanded {
 struct Queue {
     waiting: Vec<Waiting>,
     commanded: Vec<Commanded>,
+    /// About how many bytes wait.
+    bytes: usize,
     /// Whether something is being written; whoever has written it takes what came meanwhile.
     writing: bool,
 }
@@ -71,6 +81,7 @@ impl Queue {
             return None;
         }
         self.writing = true;
+        self.bytes = 0;
         Some((std::mem::take(&mut self.waiting), std::mem::take(&mut self.commanded)))
     }
 }
@@ -110,13 +121,15 @@ impl Recorder {
         tenant: TenantPath,
         revision: Digest,
         evaluation: Value,
+        size: usize,
     ) -> Result<oneshot::Receiver<Result<Recorded, RecordError>>, RecordError> {
         let (told, hears) = oneshot::channel();
         let mut queue = self.shared.lock();
-        if queue.waiting.len() >= QUEUE {
+        if queue.waiting.len() >= QUEUE || queue.bytes + size > BYTES {
             return Err(RecordError::Busy);
         }
-        queue.waiting.push(Waiting { tenant, revision, evaluation, told });
+        queue.bytes += size;
+        queue.waiting.push(Waiting { tenant, revision, evaluation, size, told });
         self.go(queue);
         Ok(hears)
     }
@@ -127,10 +140,12 @@ impl Recorder {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Appended, AppendError>>, RecordError> {
         let (told, hears) = oneshot::channel();
+        let size: usize = command.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
         let mut queue = self.shared.lock();
-        if queue.commanded.len() >= QUEUE {
+        if queue.commanded.len() >= QUEUE || queue.bytes + size > BYTES {
             return Err(RecordError::Busy);
         }
+        queue.bytes += size;
         queue.commanded.push(Commanded { command, told });
         self.go(queue);
         Ok(hears)
@@ -195,7 +210,9 @@ fn write(shared: &Arc<Shared>, waiting: Vec<Waiting>, commanded: Vec<Commanded>)
         let mut group = group.into_iter().peekable();
         while group.peek().is_some() {
             let (mut evaluations, mut told) = (Vec::new(), Vec::new());
-            for one in group.by_ref().take(ENTRY) {
+            let mut bytes = 0;
+            while let Some(one) = group.next_if(|_| told.len() < ENTRY && bytes < LARGEST) {
+                bytes += one.size;
                 evaluations.push(one.evaluation);
                 told.push(one.told);
             }

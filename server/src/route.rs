@@ -79,7 +79,7 @@ const ACCESS: &str = "/access/v1/";
 pub(crate) fn route(method: &Method, path: &str) -> Result<(Route, Option<TenantPath>), Problem> {
     let (route, tenant) = of_path(path)?;
     let allowed = if is_asked(&route) { "POST" } else { "GET" };
-    if matches!(route, Route::Control(_)) && (method == Method::GET || method == Method::POST) {
+    if matches!(route, Route::Control(_)) && [Method::GET, Method::HEAD, Method::POST].contains(method) {
         return Ok((route, tenant));
     }
     match method.as_str() == allowed || (allowed == "GET" && method == Method::HEAD) {

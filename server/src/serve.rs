@@ -140,6 +140,7 @@ pub fn serve(
         clock,
         started: Instant::now(),
         connections: 0.into(),
+        streams: 0.into(),
         stop: stops,
     });
     let mut threads = Vec::new();

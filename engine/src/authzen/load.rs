@@ -85,6 +85,9 @@ fn policies(
     fine.then_some(policies)
 }
 
+/// The action that starts work, over which the gates decide.
+const RUN_CREATE: &str = "run:create";
+
 /// What is wrong, and in which file, where it is not the schema.
 type Wrong = (Option<&'static str>, String);
 
@@ -122,6 +125,11 @@ fn build(
         let why =
             format!("`authzen.rego` decides `{action}`, which is an action of the schema, too; keep one");
         return Err((Some(MANIFEST_FILE), why));
+    }
+    if actions.contains_key(RUN_CREATE) || manifest.authzen.rego.contains_key(RUN_CREATE) {
+        let why =
+            format!("`{RUN_CREATE}` is cku's own: it goes through the gates; name the action otherwise");
+        return Err((None, why));
     }
     let stored = Stored::read(data.pointer("/authzen/entities"), &types);
     let stored = stored.map_err(|why| (Some("data/authzen"), why))?;

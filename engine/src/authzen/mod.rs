@@ -108,13 +108,12 @@ impl Authzen {
         self.order.iter().filter(asked).map(String::as_str).collect()
     }
 
-    /// All that is known of a subject or resource, and what a request may add to it; what is stored wins,
-    /// unless the bundle says otherwise.
+    /// All that is known of a subject or resource. Of one that is stored, that is what is stored, also what it
+    /// leaves out; a request adds to it what the bundle says that requests may say, and nothing else.
     pub fn properties<'t>(&'t self, thing: &'t Thing) -> impl Iterator<Item = (&'t str, &'t Value)> {
         let stored = self.stored.properties(&thing.kind, &thing.id);
         let open = self.types.get(&thing.kind).map_or(&[][..], |found| &found.open);
-        let wins =
-            move |name: &str| stored.is_none_or(|s| !s.contains_key(name)) || open.iter().any(|o| o == name);
+        let wins = move |name: &str| stored.is_none() || open.iter().any(|o| o == name);
         let said = thing.properties.iter().filter(move |(name, _)| wins(name));
         let known = stored
             .into_iter()

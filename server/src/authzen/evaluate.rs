@@ -56,10 +56,15 @@ pub(crate) async fn evaluation(
 ) -> Result<Answer, Problem> {
     let asking = Asking::new(local, who, tenant)?;
     let mut members = body::object(bytes, &local.shared.config.limits)?;
-    single(local, &asking, &mut members).await
+    single(local, &asking, &mut members, bytes.len()).await
 }
 
-async fn single(local: &Local, asking: &Asking, members: &mut Members) -> Result<Answer, Problem> {
+async fn single(
+    local: &Local,
+    asking: &Asking,
+    members: &mut Members,
+    size: usize,
+) -> Result<Answer, Problem> {
     let evaluation = Evaluation::read(members)?;
     if gated::is_gated(&evaluation) {
         let who = (&asking.active, &asking.caller, &asking.tenant);
@@ -75,7 +80,7 @@ async fn single(local: &Local, asking: &Asking, members: &mut Members) -> Result
     let mut record = evaluation.into_record();
     decided(&mut record, &said);
     record.insert("caller".to_owned(), Value::String(asking.caller.name.clone()));
-    let recorded = local.record(&asking.tenant, revision, Value::Object(record)).await?;
+    let recorded = local.record(&asking.tenant, revision, Value::Object(record), size).await?;
     let mut text = Vec::with_capacity(320);
     write(&mut text, &said, &id(&asking.tenant, recorded), &revision);
     Ok(answer::json_text(text))
@@ -99,7 +104,7 @@ pub(crate) async fn evaluations(
     let semantic = Semantic::read(members.remove("options"))?;
     // Without items it is one question.
     if items.is_empty() {
-        return single(local, &asking, &mut members).await;
+        return single(local, &asking, &mut members, bytes.len()).await;
     }
     if items.len() > limits.items {
         return Err(Problem::unusable(format!(
@@ -141,7 +146,7 @@ pub(crate) async fn evaluations(
         }
     }
     let record = json!({"caller": asking.caller.name, "evaluations": records});
-    let recorded = local.record(&asking.tenant, revision, record).await?;
+    let recorded = local.record(&asking.tenant, revision, record, bytes.len()).await?;
     let id = id(&asking.tenant, recorded);
     let mut text = Vec::with_capacity(160 * answers.len());
     text.extend_from_slice(b"{\"evaluations\":[");
@@ -153,7 +158,9 @@ pub(crate) async fn evaluations(
             Ok(said) => write(&mut text, said, &format!("{id}.{at}"), &revision),
             Err(problem) => {
                 let error = json!({"status": problem.status.as_u16(), "message": problem.detail});
-                let denied = json!({"decision": false, "context": {"error": error}});
+                let id = format!("{id}.{at}");
+                let context = json!({"evaluation_id": id, "bundle_revision": revision, "error": error});
+                let denied = json!({"decision": false, "context": context});
                 text.extend_from_slice(denied.to_string().as_bytes());
             }
         }
@@ -174,7 +181,11 @@ fn with_defaults(item: Value, defaults: &Members) -> Result<Evaluation, Problem>
             members.insert(name.to_owned(), default.clone());
         }
     }
-    Evaluation::read(&mut members)
+    let evaluation = Evaluation::read(&mut members)?;
+    if gated::is_gated(&evaluation) {
+        return Err(Problem::unusable("work goes through the gates: ask about it alone"));
+    }
+    Ok(evaluation)
 }
 
 /// Where an answer is recorded, as callers name it; it stands in a path as it is.

@@ -21,7 +21,7 @@ use crate::{
     authn, body,
     caller::Caller,
     context::{Local, Shared},
-    control::{Desk, ask_gates, find_run},
+    control::{Desk, ask_gates, find_run, may_create},
     native,
 };
 
@@ -208,6 +208,7 @@ pub(crate) async fn request(
         time: submitted.submitted_at,
     };
     let document = off_thread(move || {
+        may_create(&desk, &wanted.tenant, &wanted.mode)?;
         let run = cku_runs::submit(&desk.shared.journal, wanted)
             .map_err(|e| Problem::unavailable(e.to_string()))?;
         ask_gates(&desk, run)

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::answer::Problem;
 
+/// Bytes of a type, an id or a name.
+const LONGEST: usize = 1_024;
+
 /// The members of an object.
 pub(super) type Members = Map<String, Value>;
 
@@ -110,6 +113,9 @@ pub(super) fn object(name: &str, value: Option<Value>) -> Result<Members, Proble
 
 fn text(of: &str, name: &str, members: &mut Members) -> Result<String, Problem> {
     match members.remove(name) {
+        Some(Value::String(text)) if text.len() > LONGEST => {
+            Err(Problem::unusable(format!("`{of}.{name}` is longer than {LONGEST} bytes")))
+        }
         Some(Value::String(text)) if !text.is_empty() => Ok(text),
         Some(Value::String(_)) => Err(Problem::unusable(format!("`{of}.{name}` is empty"))),
         None | Some(Value::Null) => Err(Problem::unusable(format!("`{of}.{name}` is missing"))),

@@ -77,7 +77,7 @@ pub(crate) async fn search(
     });
     local.shared.metrics.searched();
     let record = record(&asking.caller.name, what, &query, &results);
-    let recorded = local.record(&asking.tenant, revision, record).await?;
+    let recorded = local.record(&asking.tenant, revision, record, bytes.len()).await?;
     let found: Vec<Value> = results
         .iter()
         .map(|name| match what {

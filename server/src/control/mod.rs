@@ -27,7 +27,7 @@ use crate::{
     caller::Caller,
     context::Shared,
 };
-pub(crate) use runs::{ask_gates, find as find_run};
+pub(crate) use runs::{ask_gates, find as find_run, may_create};
 pub(crate) use wants::Query;
 
 /// What is asked of the control plane.
@@ -92,7 +92,9 @@ impl Desk {
 /// Answers, or says what is wrong.
 pub(crate) fn answer(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    let asks = |allowed: &'static str| match request.method == *allowed {
+    let asks = |allowed: &'static str| match request.method == *allowed
+        || (allowed == "GET" && request.method == Method::HEAD)
+    {
         true => Ok(()),
         false => Err(Problem::method(allowed)),
     };

@@ -1,8 +1,10 @@
 //! Runs over HTTP: submitted and decided here, carried out by `cku run --resume` where their work is.
 
+use cku_authority::{AccessDecided, note};
 use cku_base::{BasisPoints, Digest, TenantPath};
 use cku_engine::access::Resource;
 use cku_gates::{ApprovalDecision, Ballot, Verdict, VoterKind, read_submission};
+use cku_journal::Kind;
 use cku_runs::{
     ActError, Command, Decided, GatingError, Label, Run, RunRow, Strategy, Trial, WaitingFor, document,
     gate_trying, run_id,
@@ -15,7 +17,10 @@ use super::{
     Desk, Request, of_access, of_store, shown,
     wants::{nothing_else, optional, parsed, text, until},
 };
-use crate::answer::{self, Answer, Problem};
+use crate::{
+    answer::{self, Answer, Problem},
+    authn,
+};
 
 /// Runs of one page.
 const PAGE: usize = 100;
@@ -34,6 +39,7 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
     if desk.active.bundle(Some(&mode)).is_none_or(|bundle| bundle.sequence(&mode).is_none()) {
         return Err(Problem::unusable(format!("the mode `{}` is not one of the bundle's", shown(&mode))));
     }
+    may_create(desk, &tenant, &mode)?;
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| Problem::internal(format!("no random bytes: {e}")))?;
     let time = desk.now();
@@ -52,6 +58,30 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
         answer.headers_mut().insert(hyper::header::LOCATION, location);
     }
     Ok(answer)
+}
+
+/// Whether whoever asks may start work there at all: what is submitted is an entry of that tenant. A denial is
+/// one of their own.
+pub(crate) fn may_create(desk: &Desk, tenant: &TenantPath, mode: &str) -> Result<(), Problem> {
+    let resource = Resource::run(tenant, &[desk.caller.name.clone()].into());
+    let mut worker = desk.worker(Some(mode))?;
+    let question = ("run:create", &resource);
+    if authn::is_allowed(&mut worker, &desk.active, &desk.caller, question, Some(mode)) {
+        return Ok(());
+    }
+    let denied = AccessDecided {
+        action: "run:create".to_owned(),
+        resource: format!("Run of {tenant}"),
+        run: None,
+        allowed: false,
+        why: "no policy permits it, or one forbids it".to_owned(),
+        bundle_revision: worker.bundle().revision(),
+    };
+    let home = &desk.caller.principal().tenant;
+    let subject = format!("access:{}", desk.caller.name);
+    let place = (home, Kind::AccessDecided, subject.as_str());
+    note(&desk.shared.journal, place, desk.by(), &denied, Vec::new()).map_err(|e| of_store(&e))?;
+    Err(Problem::denied(format!("`{}` may not start work in {tenant} in {}", desk.caller.name, shown(mode))))
 }
 
 /// Asks the gates about a run; what they say is durable when this returns.

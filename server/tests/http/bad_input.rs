@@ -203,3 +203,39 @@ fn what_a_caller_says_of_itself_counts_for_nothing() {
         }
     }
 }
+
+#[test]
+fn who_says_nothing_holds_no_place() {
+    let limits = Limits { patience: Duration::from_millis(300), ..Limits::default() };
+    let place = Place::over(&repository().join("testdata/authzen/bundle"), Config { limits, ..quiet() });
+    for beginning in ["", "P", "POST /access/v1/evalu", "PRI * HTTP/2.0\r\n"] {
+        let mut silent = Connection::open(place.at());
+        silent.send(beginning.as_bytes());
+        let begun = Instant::now();
+        // Closed without an answer, or with one that says that it was too slow.
+        let came = silent.receive();
+        assert!(came.is_none_or(|came| came.status >= 400), "{beginning:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{beginning:?}");
+    }
+    // Whoever has asked may take longer than that for the next.
+    let mut kept = Connection::open(place.at());
+    assert_eq!(kept.post("/access/v1/evaluation", "", GOOD.as_bytes()).status, 200);
+    std::thread::sleep(Duration::from_millis(900));
+    assert_eq!(kept.post("/access/v1/evaluation", "", GOOD.as_bytes()).status, 200);
+}
+
+#[test]
+fn names_are_short_and_work_is_asked_about_alone() {
+    let place = Place::authzen();
+    let long = GOOD.replace("alice", &"a".repeat(2_000));
+    let came = Connection::open(place.at()).post("/access/v1/evaluation", "", long.as_bytes());
+    assert_eq!(came.told(), "400 `subject.id` is longer than 1024 bytes");
+    let work = json!({"evaluations": [{
+        "subject": {"type": "user", "id": "dana"}, "action": {"name": "run:create"},
+        "resource": {"type": "run", "id": "new"}, "context": {"run": {"intent": "x"}, "mode": "prod"},
+    }]});
+    let answer = post(place.at(), "/access/v1/evaluations", &work).json()["evaluations"][0].clone();
+    assert_eq!(answer["decision"], false);
+    assert_eq!(answer["context"]["error"]["message"], "work goes through the gates: ask about it alone");
+    assert!(answer["context"]["evaluation_id"].is_string(), "{answer}");
+}

@@ -424,3 +424,48 @@ fn work_that_pauses_is_requested_approved_and_permitted() {
     assert_eq!(office.get(&format!("/access/v1/requests/{id}"), &stranger).status, 404);
     office.place.journal.verify_all().unwrap();
 }
+
+#[test]
+fn a_stream_ends_when_who_may_do_what_changes() {
+    let office = Office::new();
+    office.submit("staging");
+    let mut connection = Connection::open(office.place.at());
+    let dana = office.person("dana");
+    let path = "/v1/events?tenant=acme/payments";
+    connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n{dana}Last-Event-ID: 0\r\n\r\n").as_bytes());
+    let (mut text, mut piece, mut granted) = (String::new(), [0; 4_096], false);
+    let begun = Instant::now();
+    loop {
+        let read = connection.0.read(&mut piece).unwrap();
+        text.push_str(&String::from_utf8_lossy(&piece[..read]));
+        // The last piece of a stream in HTTP/1.1.
+        if read == 0 || text.ends_with("0\r\n\r\n") {
+            break;
+        }
+        if !granted && text.contains("id: 3") {
+            granted = office.grant("dana", "viewer", "vera").status == 200;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
+    }
+    assert!(granted, "{text}");
+}
+
+#[test]
+fn nobody_writes_into_a_tenant_of_others() {
+    let office = Office::new();
+    let victim: TenantPath = "victim/x".parse().unwrap();
+    let wanted = json!({"tenant": "victim/x", "mode": "dev", "submission": {"intent": "chosen words"}});
+    assert_eq!(office.post("/v1/runs", &office.ci(), &wanted).status, 403);
+    let question = json!({
+        "subject": {"type": "service_account", "id": "ci"}, "action": {"name": "run:create"},
+        "resource": {"type": "run", "id": "new"},
+        "context": {"mode": "dev", "run": {"intent": "chosen words"}},
+    });
+    assert_eq!(office.post("/victim/x/access/v1/evaluation", &office.ci(), &question).status, 403);
+    let tokens = format!("sha256:{}", "0".repeat(64));
+    let request = json!({"binding_token": tokens, "request": question});
+    assert!(office.post("/victim/x/access/v1/requests", &office.ci(), &request).status >= 400);
+    assert!(office.place.journal.head(&victim).unwrap().is_none(), "its chain holds nothing");
+    let denied = office.place.journal.stream(&"acme/payments".parse().unwrap(), "access:service_account:ci");
+    assert_eq!(denied.unwrap().len(), 1, "the denial is an entry of whoever asked");
+}

@@ -28,8 +28,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(directory: Option<PathBuf>) -> Self {
-        Self { directory, last: Mutex::new(None) }
+    /// Of which this is what was read just now.
+    pub(super) fn new(directory: Option<PathBuf>, read: Arc<Bundle>) -> Self {
+        // Whatever changed since then is read again: nothing was seen yet but where nothing can change.
+        let last = directory.is_none().then(|| (Seen::new(), Ok(read)));
+        Self { directory, last: Mutex::new(last) }
     }
 
     /// What the files hold now.

@@ -97,8 +97,8 @@ fn policies(args: &Args, journal: &Journal) -> Result<Policies, Exit> {
     }
     let directory = args.bundle.clone().or_else(|| genesis.directory.as_ref().map(PathBuf::from));
     // What is wrong at the start is told with its places; later, health says so in a line.
-    load::bundle_or_baseline(directory.as_deref())?;
-    let files = Files::new(directory);
+    let bundle = load::bundle_or_baseline(directory.as_deref())?;
+    let files = Files::new(directory, bundle);
     Ok(Policies::Files(Arc::new(move || files.load())))
 }
 
