@@ -103,10 +103,11 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
                 break;
             }
             // Whoever says nothing holds no place: hyper waits for the first bytes for ever.
-            () = tokio::time::sleep(limits.patience.min(IDLE)) => match use_of.is_over(limits.patience) {
-                true => break,
-                false => {}
-            },
+            () = tokio::time::sleep(limits.patience.min(IDLE)) => {
+                if use_of.is_over(limits.patience) {
+                    break;
+                }
+            }
         }
     }
     drop(counted);
