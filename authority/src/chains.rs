@@ -1,6 +1,10 @@
 //! Whether chains are intact, as gates see it.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use cku_base::{TenantPath, Timestamp};
 use cku_gates::Chain;
@@ -10,6 +14,9 @@ use crate::store::StoreError;
 
 /// After this long a chain is verified again, from where it was verified to.
 const VERIFIED_FOR: Duration = Duration::from_secs(60);
+
+/// After this long it is, where somebody sees to that.
+const REFRESHED_AFTER: Duration = Duration::from_secs(20);
 
 /// What is known of the chains of a journal; each is verified in full once, with all that is derived from
 /// it, then from there on.
@@ -43,16 +50,42 @@ impl Chains {
         Ok(whole)
     }
 
+    /// Verifies what is known and has grown old, so that no decision has to wait for it: for whoever keeps
+    /// a journal open.
+    pub fn refresh(&self, journal: &Journal, now: Timestamp) -> Result<(), StoreError> {
+        let known = self.lock();
+        let old =
+            |known: &Known| known.chain.verified_at.after(REFRESHED_AFTER).is_none_or(|until| until <= now);
+        let due: Vec<TenantPath> =
+            known.iter().filter(|(_, known)| old(known)).map(|(tenant, _)| tenant.clone()).collect();
+        drop(known);
+        due.iter().try_for_each(|tenant| self.verify(journal, tenant, now).map(drop))
+    }
+
     fn of_one(&self, journal: &Journal, tenant: &TenantPath, now: Timestamp) -> Result<Chain, StoreError> {
-        let lock = || self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut since = None;
-        if let Some(known) = lock().get_mut(tenant) {
+        if let Some(known) = self.lock().get(tenant) {
             let chain = &known.chain;
             let fresh = chain.verified_at.after(VERIFIED_FOR).is_some_and(|until| now < until);
-            if fresh || !chain.intact {
+            // While somebody verifies it, others go by what was known: its age is for gates to see.
+            if fresh || known.confirmed.is_none() {
                 return Ok(chain.clone());
             }
+        }
+        self.verify(journal, tenant, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantPath, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Verifies a chain from where it was verified to; one that is damaged stays so.
+    fn verify(&self, journal: &Journal, tenant: &TenantPath, now: Timestamp) -> Result<Chain, StoreError> {
+        let mut since = None;
+        if let Some(known) = self.lock().get_mut(tenant) {
             since = known.confirmed.take();
+            if since.is_none() {
+                return Ok(known.chain.clone());
+            }
         }
         let before = since.as_ref().map_or(0, |since| since.verified().to);
         let (chain, confirmed) = match journal.confirm(tenant, since) {
@@ -64,9 +97,13 @@ impl Chains {
                 let verified_to = damage.seq.map_or(before, |seq| seq.saturating_sub(1));
                 (Chain { intact: false, verified_to, verified_at: now }, None)
             }
-            Err(VerifyError::Read(error)) => return Err(error.into()),
+            Err(VerifyError::Read(error)) => {
+                // What was known is gone with what could not be read: the next look begins anew.
+                self.lock().remove(tenant);
+                return Err(error.into());
+            }
         };
-        lock().insert(tenant.clone(), Known { chain: chain.clone(), confirmed });
+        self.lock().insert(tenant.clone(), Known { chain: chain.clone(), confirmed });
         Ok(chain)
     }
 }

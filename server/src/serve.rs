@@ -40,6 +40,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often files of policies are looked at.
 const FILES: Duration = Duration::from_millis(250);
 
+/// How often chains are verified further.
+const VERIFY: Duration = Duration::from_secs(5);
+
 /// How long open connections may take to come to their end.
 const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -154,6 +157,8 @@ pub fn serve(
     let (look, looks) = std::sync::mpsc::channel();
     let of = shared.clone();
     threads.push(thread("policies".to_owned(), move || follow(&of, &looks, follows_files))?);
+    let of = shared.clone();
+    threads.push(thread("verify".to_owned(), move || verify(&of))?);
     threads.push(thread("accept".to_owned(), move || accept(&shared, tcp, unix, &ways))?);
     Ok(Served { address, stop, look, threads })
 }
@@ -204,6 +209,20 @@ fn follow(shared: &Shared, looks: &std::sync::mpsc::Receiver<()>, follows_files:
         shared.current.refresh(due);
         if due {
             files = Instant::now();
+        }
+    }
+}
+
+/// Verifies chains further, so that no decision waits for one that was verified before.
+fn verify(shared: &Shared) {
+    let mut last = Instant::now();
+    while !*shared.stop.borrow() {
+        std::thread::sleep(LOOK);
+        if last.elapsed() >= VERIFY {
+            last = Instant::now();
+            if let Err(error) = shared.chains.refresh(&shared.journal, (shared.clock)()) {
+                tracing::warn!("a chain could not be verified: {error}");
+            }
         }
     }
 }
