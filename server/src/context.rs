@@ -10,7 +10,8 @@ use std::{
 use cku_authority::Chains;
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::{Bundle, Worker};
-use cku_journal::{Command, Journal};
+use cku_journal::{AppendError, Appended, Command, Journal};
+use tokio::sync::oneshot;
 
 use crate::{
     active::{Active, Current},
@@ -88,15 +89,9 @@ impl Local {
         evaluate(worker)
     }
 
-    /// Writes a command; the place of its first entry.
-    pub(crate) async fn write(&self, command: Command) -> Result<u64, Problem> {
-        let unavailable = |error: &dyn std::fmt::Display| Problem::unavailable(error.to_string());
-        let hears = self.shared.recorder.command(command).map_err(|e| unavailable(&e))?;
-        match hears.await {
-            Ok(Ok(appended)) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
-        }
+    /// Hands a command to the journal; [`written`] waits for it.
+    pub(crate) fn hand(&self, command: Command) -> Result<Written, Problem> {
+        self.shared.recorder.command(command).map_err(|error| Problem::unavailable(error.to_string()))
     }
 
     /// Records what was decided, over so many bytes; the answer may leave when this returns.
@@ -114,5 +109,17 @@ impl Local {
             Ok(recorded) => recorded.map_err(unavailable),
             Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
         }
+    }
+}
+
+/// What is heard of a command once it is durable, or refused.
+pub(crate) type Written = oneshot::Receiver<Result<Appended, AppendError>>;
+
+/// Waits until a command is durable; the place of its first entry.
+pub(crate) async fn written(hears: Written) -> Result<u64, Problem> {
+    match hears.await {
+        Ok(Ok(appended)) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
+        Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
+        Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
     }
 }

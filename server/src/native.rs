@@ -16,7 +16,7 @@ use crate::{
     answer::{self, Answer, Problem},
     authn, body,
     caller::Caller,
-    context::Local,
+    context::{Local, written},
     record::SUBJECT,
 };
 
@@ -59,16 +59,26 @@ pub(crate) async fn decide_batch(
             limits.items
         )));
     }
-    let mut answers = Vec::with_capacity(items.len());
+    // All are handed to the journal before the first is waited for, so that they share its commits.
+    let mut begun = Vec::with_capacity(items.len());
     for item in items {
         let decided = match item {
-            Value::Object(members) => match read(members, &caller) {
-                Ok(wanted) => one(local, &active, &caller, wanted).await,
-                Err(problem) => Err(problem),
-            },
+            Value::Object(members) => read(members, &caller)
+                .and_then(|wanted| prepare(local, &active, &caller, wanted))
+                .and_then(|(command, answer)| Ok((local.hand(command)?, answer))),
             _ => Err(Problem::unusable("an item of `decisions` is not an object")),
         };
-        answers.push(decided.unwrap_or_else(|problem| {
+        begun.push(decided);
+        // The gates take their time, and others wait for this thread.
+        tokio::task::yield_now().await;
+    }
+    let mut answers = Vec::with_capacity(begun.len());
+    for decided in begun {
+        let answered = match decided {
+            Ok((hears, answer)) => written(hears).await.map(|seq| answer.at(seq)),
+            Err(problem) => Err(problem),
+        };
+        answers.push(answered.unwrap_or_else(|problem| {
             json!({"error": {"status": problem.status.as_u16(), "code": problem.code, "detail": problem.detail}})
         }));
     }
@@ -103,7 +113,29 @@ fn read(mut members: Map<String, Value>, caller: &Caller) -> Result<Wanted, Prob
     Ok(Wanted { tenant, mode, submission, at_least, warnings: warnings.collect() })
 }
 
+/// An answer that lacks nothing but the place of its entry.
+struct Prepared(BTreeMap<&'static str, Value>);
+
+impl Prepared {
+    fn at(mut self, seq: u64) -> Value {
+        self.0.insert("entry", json!(seq));
+        json!(self.0)
+    }
+}
+
 async fn one(local: &Local, active: &Active, caller: &Caller, wanted: Wanted) -> Result<Value, Problem> {
+    let (command, answer) = prepare(local, active, caller, wanted)?;
+    let seq = written(local.hand(command)?).await?;
+    Ok(answer.at(seq))
+}
+
+/// Decides; what is to be written, and what is answered once it is.
+fn prepare(
+    local: &Local,
+    active: &Active,
+    caller: &Caller,
+    wanted: Wanted,
+) -> Result<(Command, Prepared), Problem> {
     let Wanted { tenant, mode, submission, at_least, warnings } = wanted;
     if at_least.is_some_and(|wanted| active.rollout.latest < wanted) {
         let latest = active.rollout.latest;
@@ -147,17 +179,16 @@ async fn one(local: &Local, active: &Active, caller: &Caller, wanted: Wanted) ->
     body.insert("intent".to_owned(), Value::String(intent));
     let draft = Draft { tenant: run.tenant.clone(), kind: Kind::DecisionMade, body };
     let blobs = vec![(run.tenant.clone(), bytes)];
-    let seq = local.write(Command { drafts: vec![draft], blobs, ..Command::default() }).await?;
+    let command = Command { drafts: vec![draft], blobs, ..Command::default() };
     let mut answer = BTreeMap::new();
     answer.insert("id", Value::String(id));
     answer.insert("tenant", json!(run.tenant));
-    answer.insert("entry", json!(seq));
     answer.insert("verdict", json!(decision.verdict));
     answer.insert("decision", json!(decision));
     if !warnings.is_empty() {
         answer.insert("warnings", json!(warnings));
     }
-    Ok(json!(answer))
+    Ok((command, Prepared(answer)))
 }
 
 /// Decides over work that a question of another system is about.
