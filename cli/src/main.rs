@@ -74,9 +74,7 @@ fn main() -> std::process::ExitCode {
     if matches!(cli.command, Command::Supervise) {
         return cku_skills::supervise();
     }
-    if cli.verbose {
-        spans::show();
-    }
+    spans::show(cli.verbose);
     quieten_panics();
     guarded(|| match cli.command {
         Command::Run(args) => commands::run::run(&args),

@@ -1,17 +1,34 @@
-//! `-v`: the spans of an evaluation with their times, on standard error.
+//! What happens meanwhile, on standard error: warnings, and with `-v` the spans of an evaluation with their
+//! times.
 
 use std::{io::Write, time::Instant};
 
 use tracing::{Subscriber, field::Visit, span};
 use tracing_subscriber::{
+    filter::LevelFilter,
     layer::{Context, Layer, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-/// Shows each span when it ends, indented by its depth, with the time it took.
-pub(crate) fn show() {
-    tracing_subscriber::registry().with(Times).init();
+/// Shows warnings, and with `verbose` each span when it ends, indented by its depth, with the time it took.
+///
+/// Without it spans are not even begun: they stand where decisions are made.
+pub(crate) fn show(verbose: bool) {
+    let times = verbose.then_some(Times);
+    tracing_subscriber::registry().with(times).with(Warnings.with_filter(LevelFilter::WARN)).init();
+}
+
+struct Warnings;
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        let style = crate::render::style::WARNING;
+        let text = crate::render::foreign_whole(fields.0.trim_start());
+        crate::output::note(format_args!("{style}warning{style:#}: {text}\n"));
+    }
 }
 
 struct Times;

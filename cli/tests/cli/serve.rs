@@ -13,6 +13,8 @@ use crate::installation::Installation;
 struct Server {
     child: Child,
     address: String,
+    /// What it says on standard error after that.
+    said: std::sync::mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -21,9 +23,9 @@ impl Server {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = lines.find_map(|line| line.unwrap().strip_prefix("listening at ").map(str::to_owned));
         let address = address.expect("it says where it listens");
-        // What it says later is for nobody.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let (says, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(says.send(line.unwrap()))));
+        Self { child, address, said }
     }
 
     fn ask(&self, request: &str) -> String {
@@ -80,6 +82,14 @@ fn a_server_answers_follows_its_folder_and_ends_in_order() {
     while !server.post("/access/v1/evaluation", QUESTION).contains("\"decision\":false") {
         assert!(begun.elapsed().as_secs() < 30, "{}", server.get("/healthz"));
     }
+    // What does not load changes nothing, and whoever runs it is told.
+    std::fs::write(&file, "permit (").unwrap();
+    server.signal("-HUP");
+    let warned = std::iter::from_fn(|| server.said.recv_timeout(std::time::Duration::from_secs(30)).ok())
+        .find(|line| line.contains("what was active stays active"));
+    let warned = warned.expect("a warning");
+    assert!(warned.starts_with("warning: ") && warned.contains("authzen/records.cedar:1"), "{warned}");
+    assert!(server.post("/access/v1/evaluation", QUESTION).contains("\"decision\":false"));
     assert_eq!(server.end(), Some(0));
     assert!(installation.is_intact());
     let verified = installation.cku(&["journal", "verify"]);
