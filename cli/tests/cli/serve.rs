@@ -116,3 +116,70 @@ fn what_a_mistyped_setting_is_told() {
     say("a folder that is none", &["--bundle", "none"]);
     insta::assert_snapshot!("settings", told);
 }
+
+/// Runs a program; none where it is not installed, which in CI is a failure.
+fn tool(program: &str, args: &[&str], folder: &std::path::Path) -> Option<String> {
+    match std::process::Command::new(program).args(args).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{program} {args:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{program} cannot be run: {error}");
+            eprintln!("SKIPPED: {program} is not installed");
+            None
+        }
+    }
+}
+
+#[test]
+fn it_speaks_https_http2_and_over_a_socket() {
+    let installation = Installation::local();
+    let folder = installation.path(".");
+    let certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
+    let certificate: Vec<&str> = certificate.split(' ').collect();
+    if tool("openssl", &certificate, &folder).is_none() {
+        return;
+    }
+    let https = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--unix", "cku.sock"];
+    let server = Server::start(&installation, &https);
+    let port = server.address.rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}/v1/decide");
+    let document = r#"{"tenant": "acme", "mode": "dev", "submission": {"intent": "tidy up"}}"#;
+    for (version, flag) in [("1.1", "--http1.1"), ("2", "--http2")] {
+        let asked = tool(
+            "curl",
+            &[
+                "-s",
+                flag,
+                "--cacert",
+                "cert.pem",
+                "-o",
+                "answer.json",
+                "-w",
+                "%{http_version} %{http_code}",
+                &url,
+                "-H",
+                "Content-Type: application/json",
+                "-d",
+                document,
+            ],
+            &folder,
+        );
+        let Some(asked) = asked else { return };
+        assert_eq!(asked, format!("{version} 200"));
+        let answer = std::fs::read_to_string(installation.path("answer.json")).unwrap();
+        assert!(answer.contains("\"verdict\":"), "{answer}");
+    }
+    let ready = tool("curl", &["-s", "--unix-socket", "cku.sock", "http://x/readyz"], &folder).unwrap();
+    assert!(ready.contains("\"ready\":true"), "{ready}");
+    assert_eq!(server.end(), Some(0));
+    // The socket of a server that is gone is in nobody's way.
+    let again = Server::start(&installation, &["--unix", "cku.sock"]);
+    assert!(again.get("/readyz").contains("\"ready\":true"));
+    assert_eq!(again.end(), Some(0));
+}
