@@ -8,6 +8,18 @@
 //! What decides, who may ask and whose tokens count is an [`Active`](active::Active): it is made anew when
 //! the journal says so, off the threads that serve, and swapped at once. A request keeps the one it began
 //! with.
+//!
+//! ```no_run
+//! use cku_server::{Config, Policies, serve};
+//!
+//! # fn open() -> cku_journal::Journal { unimplemented!() }
+//! # fn now() -> cku_base::Timestamp { cku_base::Timestamp::EPOCH }
+//! // A journal whose change control says what is active.
+//! let server = serve(Config::default(), open(), Policies::Managed, now)?;
+//! println!("listening at {}", server.address);
+//! server.stop();
+//! # Ok::<(), cku_server::ServeError>(())
+//! ```
 
 mod active;
 mod answer;
