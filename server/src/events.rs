@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use cku_base::{TenantPath, Timestamp};
 use cku_engine::access::Resource;
+use cku_journal::Entry;
 use hyper::{HeaderMap, Response, header::CONTENT_TYPE};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -94,6 +95,17 @@ impl Drop for Open {
     }
 }
 
+/// Entries after a place, read off the thread that serves; none where the journal cannot be read.
+async fn news(shared: &Arc<Shared>, tenant: &TenantPath, after: u64) -> Option<Vec<Entry>> {
+    let head = shared.journal.head(tenant).ok()?;
+    if head.is_none_or(|head| head.seq <= after) {
+        return Some(Vec::new());
+    }
+    let (shared, tenant) = (shared.clone(), tenant.clone());
+    let read = tokio::task::spawn_blocking(move || shared.journal.read(&tenant, after, AHEAD));
+    read.await.ok()?.ok()
+}
+
 async fn follow(
     shared: Arc<Shared>,
     (tenant, subject): (TenantPath, Option<String>),
@@ -107,7 +119,7 @@ async fn follow(
         if shared.current.take().number != number || until.is_some_and(|until| until <= (shared.clock)()) {
             return;
         }
-        let Ok(entries) = shared.journal.read(&tenant, after, AHEAD) else { return };
+        let Some(entries) = news(&shared, &tenant, after).await else { return };
         for entry in &entries {
             after = entry.header.seq;
             if subject.as_deref().is_some_and(|subject| entry.subject() != Some(subject)) {
