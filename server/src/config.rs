@@ -62,12 +62,14 @@ pub struct Limits {
     pub items: usize,
     /// How long a client may take to send a head, and a body.
     pub patience: Duration,
+    /// How long a connection that was used may stand idle.
+    pub idle: Duration,
     /// Connections at a time.
     pub connections: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB of body, 16 KiB of head, 32 levels, 1,000 items, 10 seconds, 20,000 connections.
+    /// 1 MiB of body, 16 KiB of head, 32 levels, 1,000 items, 10 and 75 seconds, 20,000 connections.
     fn default() -> Self {
         Self {
             body: 1 << 20,
@@ -75,6 +77,7 @@ impl Default for Limits {
             nesting: 32,
             items: 1_000,
             patience: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
             connections: 20_000,
         }
     }

@@ -1,12 +1,11 @@
 //! One connection: requests come, answers go.
 
 use std::{
-    cell::Cell,
     convert::Infallible,
     net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -29,12 +28,10 @@ use crate::{
     control::{self, Desk, Query},
     events, health, native, openapi,
     route::{Route, route},
+    used::Use,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// How long a connection may stand idle.
-const IDLE: Duration = Duration::from_secs(75);
 
 /// Runs what a connection wants to be run on its own thread.
 #[derive(Debug, Clone, Copy)]
@@ -80,17 +77,21 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
         let (local, used) = (of.clone(), used.clone());
         async move {
             let _open = used.begin();
-            Ok::<_, Infallible>(answer(&local, request, peer).await)
+            Ok::<_, Infallible>(answer(&local, request, peer, &used).await)
         }
     });
     let mut builder = auto::Builder::new(Here);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(limits.head.max(8 << 10));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(limits.head.max(8 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(16 << 10))
         .max_concurrent_streams(256)
-        .keep_alive_interval(IDLE);
+        .keep_alive_interval(limits.idle);
     let connection = builder.serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     // What goes wrong with a connection is between it and its client.
@@ -103,8 +104,8 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
                 break;
             }
             // Whoever says nothing holds no place: hyper waits for the first bytes for ever.
-            () = tokio::time::sleep(limits.patience.min(IDLE)) => {
-                if use_of.is_over(limits.patience) {
+            () = tokio::time::sleep(limits.patience.min(limits.idle)) => {
+                if use_of.is_over(&limits) {
                     break;
                 }
             }
@@ -113,51 +114,10 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
     drop(counted);
 }
 
-/// How a connection was used.
-#[derive(Default)]
-struct Use {
-    /// Requests that are being answered.
-    open: Cell<usize>,
-    /// Since when there is none; since its beginning where there was none yet.
-    idle: Cell<Option<Instant>>,
-    /// Whether there was one.
-    asked: Cell<bool>,
-}
-
-impl Use {
-    fn begin(self: &Rc<Self>) -> Using {
-        self.open.set(self.open.get() + 1);
-        self.asked.set(true);
-        Using(self.clone())
-    }
-
-    /// Whether nobody has asked for too long: the first request has to come soon, others may take their time.
-    fn is_over(&self, patience: Duration) -> bool {
-        let since = self.idle.get().unwrap_or_else(|| {
-            // Looked at for the first time after the patience was over.
-            let since = Instant::now().checked_sub(patience).unwrap_or_else(Instant::now);
-            self.idle.set(Some(since));
-            since
-        });
-        let may = if self.asked.get() { IDLE } else { patience };
-        self.open.get() == 0 && since.elapsed() >= may
-    }
-}
-
-/// A request that is being answered.
-struct Using(Rc<Use>);
-
-impl Drop for Using {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.idle.set(Some(Instant::now()));
-    }
-}
-
-async fn answer(local: &Local, request: Request<Incoming>, peer: Option<IpAddr>) -> Answer {
+async fn answer(local: &Local, request: Request<Incoming>, peer: Option<IpAddr>, used: &Rc<Use>) -> Answer {
     let begun = Instant::now();
     let id = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= 200).cloned();
-    let (name, answered) = dispatch(local, request, peer).await;
+    let (name, answered) = dispatch(local, request, peer, used).await;
     let mut answer = answered.unwrap_or_else(|problem| problem.answer());
     if let Some(id) = id {
         answer.headers_mut().insert(REQUEST_ID, HeaderValue::clone(&id));
@@ -171,6 +131,7 @@ async fn dispatch(
     local: &Local,
     request: Request<Incoming>,
     peer: Option<IpAddr>,
+    used: &Rc<Use>,
 ) -> (&'static str, Result<Answer, Problem>) {
     let (head, incoming) = request.into_parts();
     let (route, tenant) = match route(&head.method, head.uri.path()) {
@@ -203,7 +164,7 @@ async fn dispatch(
             return authzen::requested(local, who, id).await;
         }
         if let Route::Events = route {
-            return events::events(local, who, &head.headers, &Query::read(head.uri.query())?);
+            return events::events(local, who, &head.headers, &Query::read(head.uri.query())?, used);
         }
         if let Route::Control(path) = route {
             return control(local, who, &head, path, incoming).await;

@@ -5,6 +5,7 @@
 //! do what is another than when it began: a client that comes again is asked again who it is.
 
 use std::{
+    rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use crate::{
     caller::Caller,
     context::{Local, Shared},
     control::Query,
+    used::Use,
 };
 
 /// How often the journal is looked at for more.
@@ -45,6 +47,7 @@ pub(crate) fn events(
     (active, caller): (Arc<Active>, Arc<Caller>),
     headers: &HeaderMap,
     query: &Query,
+    used: &Rc<Use>,
 ) -> Result<Answer, Problem> {
     let tenant: TenantPath = match query.get("tenant") {
         None => caller.principal().tenant.clone(),
@@ -65,10 +68,12 @@ pub(crate) fn events(
         .ok_or_else(|| Problem::unavailable(format!("{STREAMS} streams are open; try again")))?;
     let (pieces, hears) = mpsc::channel(AHEAD);
     let until = caller.by.token.as_ref().map(|token| token.expires_at);
+    // Its connection is in use for as long as there may be news, however long there are none.
+    let using = used.begin();
     let (shared, number) = (local.shared.clone(), active.number);
     tokio::task::spawn_local(async move {
         follow(shared, (tenant, subject), (number, until), after, pieces).await;
-        drop(open);
+        drop((open, using));
     });
     let mut answer = Response::new(Content::Stream(hears));
     let headers = answer.headers_mut();

@@ -9,16 +9,16 @@
 //! the journal says so, off the threads that serve, and swapped at once. A request keeps the one it began
 //! with.
 //!
-//! ```no_run
-//! use cku_server::{Config, Policies, serve};
+//! ```
+//! use cku_server::{Config, Policies, ServeError, serve};
 //!
-//! # fn open() -> cku_journal::Journal { unimplemented!() }
-//! # fn now() -> cku_base::Timestamp { cku_base::Timestamp::EPOCH }
-//! // A journal whose change control says what is active.
-//! let server = serve(Config::default(), open(), Policies::Managed, now)?;
-//! println!("listening at {}", server.address);
-//! server.stop();
-//! # Ok::<(), cku_server::ServeError>(())
+//! // The change control in the journal says what is active.
+//! fn run(journal: cku_journal::Journal, now: fn() -> cku_base::Timestamp) -> Result<(), ServeError> {
+//!     let server = serve(Config::default(), journal, Policies::Managed, now)?;
+//!     println!("listening at {}", server.address);
+//!     server.stop();
+//!     Ok(())
+//! }
 //! ```
 
 mod active;
@@ -40,6 +40,7 @@ mod openapi;
 mod record;
 mod route;
 mod serve;
+mod used;
 
 pub use active::{ActiveError, Policies};
 pub use config::{Config, Limits, Rates};

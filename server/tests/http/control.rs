@@ -10,7 +10,7 @@ use cku_auth::{Claims, SigningKey, TrustedKey};
 use cku_base::{Principal, PrincipalKind, TenantPath};
 use cku_engine::Bundle;
 use cku_gates::Authentication;
-use cku_server::Policies;
+use cku_server::{Config, Limits, Policies};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,17 +26,17 @@ struct Office {
 
 impl Office {
     fn new() -> Self {
-        Self::of(Policies::Managed)
+        Self::of(Policies::Managed, quiet())
     }
 
-    fn of(policies: Policies) -> Self {
+    fn of(policies: Policies, config: Config) -> Self {
         let kinds = [PrincipalKind::User, PrincipalKind::ServiceAccount, PrincipalKind::Agent];
         let key = SigningKey::from_seed(&[7; 32]);
         let issuer = "https://id.acme.example".to_owned();
         let trusted = TrustedKey::new(key.public_key(), issuer, TenantPath::root(), kinds);
         let mut genesis = genesis(Authentication::Token, vec![serde_json::to_value(trusted).unwrap()]);
         genesis.control = cku_authority::Control::Managed;
-        let place = Place::with(policies, &genesis, &repository().join("policies/baseline"), quiet());
+        let place = Place::with(policies, &genesis, &repository().join("policies/baseline"), config);
         let office = Self { place, key };
         for (role, who) in [("reviewer", "rhea"), ("security", "sam"), ("operator", "otto")] {
             let granted = office.grant("dana", role, who);
@@ -363,6 +363,27 @@ fn events_come_once_each_whatever_happens_to_the_connection() {
     assert_eq!(live, [7, 8, 9]);
     assert_eq!(office.get(path, &office.ci()).status, 403, "the journal is not for everybody");
     assert_eq!(office.get(path, &format!("{dana}Last-Event-ID: x\r\n")).status, 400);
+}
+
+#[test]
+fn who_waits_for_news_keeps_the_connection_and_who_is_done_does_not() {
+    let brief = Duration::from_millis(300);
+    let limits = Limits { patience: brief, idle: brief, ..Limits::default() };
+    let office = Office::of(Policies::Managed, Config { limits, ..quiet() });
+    let mut done = Connection::open(office.place.at());
+    done.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(done.receive().unwrap().status, 200);
+    let dana = office.person("dana");
+    let heard = std::thread::scope(|scope| {
+        let listens = scope.spawn(|| {
+            events(&office, "/v1/events?tenant=acme/payments", &format!("{dana}Last-Event-ID: 0\r\n"), 3)
+        });
+        std::thread::sleep(4 * brief);
+        office.submit("staging");
+        listens.join().unwrap()
+    });
+    assert_eq!(heard, [1, 2, 3], "one connection, silent for longer than an idle one may be");
+    assert!(done.receive().is_none(), "idle for as long");
 }
 
 #[test]
