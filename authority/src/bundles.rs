@@ -103,22 +103,25 @@ pub struct Deciding {
     pub canary: Option<Digest>,
     /// What decides beside it without effect: the diff, and its bundle.
     pub shadow: Option<(Digest, Arc<Bundle>)>,
+    /// What would be tried on the run and is left out, since its bundle does not load: say so.
+    pub lost: Option<Digest>,
 }
 
 /// What decides over a run in a mode.
 ///
-/// A shadow that cannot be loaded is left out: it has no effect either way. A canary that cannot be loaded
-/// leaves what is active.
+/// What is tried and cannot be loaded is left out and named: what is active decides without it.
 pub fn deciding(journal: &Journal, mode: &str, run: &str) -> Result<Deciding, BundleError> {
     let rollout = rollout(journal, Purpose::Gates)?;
     let active = rollout.in_mode(mode).ok_or(BundleError::NoGenesis)?;
-    let tried =
-        |placed: &Placed| Some((placed.activated.diff?, load(journal, placed.activated.revision).ok()?));
-    if let Some((diff, bundle)) = rollout.canary_of(mode, run).and_then(tried) {
-        return Ok(Deciding { bundle, canary: Some(diff), shadow: None });
+    let tried = |placed: &Placed| placed.activated.diff.zip(load(journal, placed.activated.revision).ok());
+    let canary = rollout.canary_of(mode, run);
+    if let Some((diff, bundle)) = canary.and_then(tried) {
+        return Ok(Deciding { bundle, canary: Some(diff), shadow: None, lost: None });
     }
-    let shadow = rollout.shadow_in(mode).and_then(tried);
-    Ok(Deciding { bundle: load(journal, active.activated.revision)?, canary: None, shadow })
+    let placed = rollout.shadow_in(mode);
+    let shadow = placed.and_then(tried);
+    let lost = canary.or(placed.filter(|_| shadow.is_none())).and_then(|placed| placed.activated.diff);
+    Ok(Deciding { bundle: load(journal, active.activated.revision)?, canary: None, shadow, lost })
 }
 
 /// All activations, of whatever purpose, with their places and times, in order.

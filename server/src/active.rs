@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -48,6 +49,9 @@ pub enum ActiveError {
     /// A bundle in the journal does not load.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// What is tried does not load; what is active decides without it.
+    #[error("what is tried is left out: {0}")]
+    Trial(BundleError),
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,6 +87,9 @@ impl Active {
     }
 }
 
+/// How often what could not be loaded from the journal is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// What is active, swapped at once; a request keeps the one it took.
 pub(crate) struct Current {
     active: ArcSwap<Active>,
@@ -95,11 +102,16 @@ pub(crate) struct Current {
     pub(crate) failures: AtomicU64,
 }
 
-/// What the last state was made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the last state was made from, and what it lacks.
 struct Mark {
     authority: u64,
     number: u64,
+    /// When it was made.
+    at: Instant,
+    /// What the journal names and could not be loaded.
+    lost: Option<ActiveError>,
+    /// Why the files that were looked at last do not hold.
+    files: Option<ActiveError>,
 }
 
 impl Current {
@@ -108,16 +120,19 @@ impl Current {
         let loaded = from_files(&journal, &policies)?;
         let authority = journal.authority_entries().map_err(StoreError::from)?;
         let known = loaded.into_iter().map(|bundle| (bundle.revision(), bundle)).collect();
-        let active = make(&journal, 1, &known)?;
-        Ok(Self {
+        let Views { policies: views, lost } = views(&journal, &known)?;
+        let active = make(&journal, 1, views)?;
+        let current = Self {
             active: ArcSwap::from_pointee(active),
             journal,
             policies,
-            making: Mutex::new(Mark { authority, number: 1 }),
+            making: Mutex::new(Mark { authority, number: 1, at: Instant::now(), lost, files: None }),
             trouble: Mutex::new(None),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-        })
+        };
+        current.tell(None);
+        Ok(current)
     }
 
     /// What holds now.
@@ -131,11 +146,19 @@ impl Current {
     }
 
     /// Looks whether the journal, and with `files` the policies' files, say something else now, and makes
-    /// that hold. Whatever fails leaves what held before, and health says so.
+    /// that hold. Whatever cannot be loaded leaves what held before, and health says so; whose tokens and
+    /// roles count follows the journal either way.
     pub(crate) fn refresh(&self, files: bool) {
         let mut mark = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let tried = self.try_refresh(&mut mark, files);
-        let trouble = tried.err().map(|error| error.to_string());
+        let failed = self.try_refresh(&mut mark, files).err();
+        drop(mark);
+        self.tell(failed);
+    }
+
+    /// Says what is wrong now, once for each thing that is.
+    fn tell(&self, failed: Option<ActiveError>) {
+        let mark = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = failed.as_ref().or(mark.lost.as_ref()).or(mark.files.as_ref()).map(ToString::to_string);
         let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &trouble
             && told.as_ref() != Some(why)
@@ -143,30 +166,39 @@ impl Current {
             self.failures.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("what was active stays active: {why}");
         }
-        // What was wrong with files stays wrong until they are looked at again.
-        if files || trouble.is_some() || matches!(self.policies, Policies::Managed) {
-            *told = trouble;
-        }
+        *told = trouble;
     }
 
     fn try_refresh(&self, mark: &mut Mark, files: bool) -> Result<(), ActiveError> {
-        let from_files = if files { from_files(&self.journal, &self.policies) } else { Ok(None) };
-        let mut known = self.take().bundles.clone();
-        if let Ok(Some(bundle)) = &from_files {
-            known.insert(bundle.revision(), bundle.clone());
+        let before = self.take();
+        let mut known = before.bundles.clone();
+        if files {
+            mark.files = match from_files(&self.journal, &self.policies) {
+                Ok(bundle) => {
+                    known.extend(bundle.map(|bundle| (bundle.revision(), bundle)));
+                    None
+                }
+                Err(error) => Some(error),
+            };
         }
         let authority = self.journal.authority_entries().map_err(StoreError::from)?;
-        if authority != mark.authority {
-            let number = mark.number + 1;
-            let made = make(&self.journal, number, &known)?;
-            let other = made.rollout.latest != self.take().rollout.latest;
-            self.active.store(Arc::new(made));
-            *mark = Mark { authority, number };
-            if other {
-                self.reloads.fetch_add(1, Ordering::Relaxed);
-            }
+        let again = mark.lost.is_some() && mark.at.elapsed() >= AGAIN;
+        if authority == mark.authority && !again {
+            return Ok(());
         }
-        from_files.map(drop)
+        let (views, lost) = match views(&self.journal, &known) {
+            Ok(Views { policies, lost }) => (policies, lost),
+            Err(error) => ((before.rollout.clone(), before.bundles.clone()), Some(error)),
+        };
+        let made = make(&self.journal, mark.number + 1, views)?;
+        let other = made.rollout.latest != before.rollout.latest;
+        self.active.store(Arc::new(made));
+        *mark =
+            Mark { authority, number: mark.number + 1, at: Instant::now(), lost, files: mark.files.take() };
+        if other {
+            self.reloads.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -178,22 +210,42 @@ fn from_files(journal: &Journal, policies: &Policies) -> Result<Option<Arc<Bundl
     Ok(Some(bundle))
 }
 
+/// What decides, as the journal names it.
+struct Views {
+    policies: (Rollout, BTreeMap<Digest, Arc<Bundle>>),
+    /// Why something that is tried is left out: what is active decides without it.
+    lost: Option<ActiveError>,
+}
+
+/// Loads what decides and what is tried beside it; what decides must load.
+fn views(journal: &Journal, known: &BTreeMap<Digest, Arc<Bundle>>) -> Result<Views, ActiveError> {
+    let rollout = rollout(journal, Purpose::Gates)?;
+    let load =
+        |revision| known.get(&revision).map_or_else(|| load_bundle(journal, revision), |b| Ok(b.clone()));
+    let mut bundles = BTreeMap::new();
+    for placed in &rollout.active {
+        let revision = placed.activated.revision;
+        bundles.insert(revision, load(revision)?);
+    }
+    let mut lost = None;
+    for placed in &rollout.trials {
+        match load(placed.activated.revision) {
+            Ok(bundle) => {
+                bundles.insert(bundle.revision(), bundle);
+            }
+            Err(error) => lost = Some(ActiveError::Trial(error)),
+        }
+    }
+    Ok(Views { policies: (rollout, bundles), lost })
+}
+
+/// The state in which these policies hold, with the people and keys of the journal.
 fn make(
     journal: &Journal,
     number: u64,
-    known: &BTreeMap<Digest, Arc<Bundle>>,
+    (rollout, bundles): (Rollout, BTreeMap<Digest, Arc<Bundle>>),
 ) -> Result<Active, ActiveError> {
     let genesis = genesis(journal)?.ok_or(BundleError::NoGenesis)?;
-    let rollout = rollout(journal, Purpose::Gates)?;
-    let mut bundles = BTreeMap::new();
-    for placed in rollout.active.iter().chain(&rollout.trials) {
-        let revision = placed.activated.revision;
-        let bundle = match known.get(&revision) {
-            Some(bundle) => bundle.clone(),
-            None => load_bundle(journal, revision)?,
-        };
-        bundles.insert(revision, bundle);
-    }
     let local = (genesis.authentication == Authentication::Local).then(|| Submitter {
         principal: genesis.admin.principal.clone(),
         authentication: Authentication::Local,

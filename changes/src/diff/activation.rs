@@ -129,7 +129,7 @@ fn floor(journal: &Journal, diff: &Diff, judged: &Judged, now: Timestamp) -> Res
         .approvals
         .iter()
         .filter(|a| a.decision == ApprovalDecision::Approve && diff.counts(a, decision, now, &revoked))
-        .filter(|a| a.key.as_ref().is_none_or(|key| !young.contains(key)))
+        .filter(|a| a.key.as_ref().is_some_and(|key| !young.contains(key)))
         .map(|a| &a.approver)
         .filter(|who| who.kind == PrincipalKind::User)
         .filter(|who| roles_of(who, &root, &grants).contains("admin"))

@@ -71,6 +71,23 @@ fn a_key_that_one_administrator_just_trusted_makes_no_second_one() {
 }
 
 #[test]
+fn an_approval_without_a_key_is_no_administrators_word_over_change_control() {
+    let place = Place::of(Control::Managed, &bundle("change-control", &LAX, false));
+    let diff = propose_control(&place, ("bundle.yaml", "owners: [security]", "owners: [others]"));
+    let approve = |who: &Submitter| {
+        place.actor().consent_as(who, &diff.id, ApprovalDecision::Approve).unwrap();
+    };
+    for who in ["rhea", "sam", "ada"] {
+        approve(&person(who));
+    }
+    let mut keyless = person("dana");
+    keyless.token.as_mut().unwrap().key = None;
+    approve(&keyless);
+    let error = place.actor().activate(&diff.id, "ada").unwrap_err();
+    assert!(matches!(error, ActError::Floor { have: 1, .. }), "{error}");
+}
+
+#[test]
 fn nobody_approves_what_an_agent_of_their_name_proposed() {
     let place = Place::new();
     let agent = principal(PrincipalKind::Agent, "rhea");

@@ -80,7 +80,7 @@ pub(crate) fn with_token(principal: Principal) -> Submitter {
         issuer: "https://id.acme.example".to_owned(),
         issued_at: noon(),
         expires_at: later(1_000),
-        key: None,
+        key: Some("the-key-of-the-genesis".to_owned()),
     };
     Submitter { principal, authentication: Authentication::Token, token: Some(token) }
 }

@@ -173,7 +173,7 @@ impl Site {
     /// What decides over a run, and what is tried on it.
     fn deciding(&self, mode: &str, run: &str) -> Result<Deciding, Exit> {
         match &self.files {
-            Some(bundle) => Ok(Deciding { bundle: bundle.clone(), canary: None, shadow: None }),
+            Some(bundle) => Ok(Deciding { bundle: bundle.clone(), canary: None, shadow: None, lost: None }),
             None => {
                 cku_authority::deciding(&self.journal, mode, run).map_err(|e| render::problems::of_bundle(&e))
             }
@@ -285,7 +285,12 @@ fn workspace_of(args: &Args, run: &Run) -> Result<PathBuf, Exit> {
 
 /// Asks the gates, shows what they say, and carries the run out if they let it go ahead.
 fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Result<Exit, Exit> {
-    let Deciding { bundle, canary, shadow } = site.deciding(&run.submitted.mode, &run.id)?;
+    let Deciding { bundle, canary, shadow, lost } = site.deciding(&run.submitted.mode, &run.id)?;
+    if let Some(diff) = lost {
+        output::note(format_args!(
+            "the policies of the diff {diff} do not load, and are not tried on this run; what is active decides\n"
+        ));
+    }
     let mut worker = Worker::new(bundle);
     let mut shadow = shadow.map(|(diff, bundle)| (diff, Worker::new(bundle)));
     warn_of_denials(site, &mut worker, &run)?;

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use cku_auth::{Claims, SigningKey, TrustedKey};
-use cku_authority::{KeyRevoked, RoleChange, draft};
+use cku_authority::{
+    BundleActivated, Control, Genesis, KeyRevoked, Modes, Purpose, RoleChange, Stage, draft,
+};
 use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{Bundle, access::RoleGrant};
 use cku_gates::{Authentication, Submitter};
@@ -29,6 +31,11 @@ fn principal(kind: PrincipalKind, id: &str, tenant: &str) -> Principal {
 }
 
 fn people() -> People {
+    under(Control::Files)
+}
+
+/// The same, where files say what is active, or change control does.
+fn under(control: Control) -> People {
     let kinds = [PrincipalKind::User, PrincipalKind::ServiceAccount, PrincipalKind::Agent];
     let issuer = "https://id.acme.example".to_owned();
     let keys = [[7; 32], [8; 32]].map(|seed| SigningKey::from_seed(&seed));
@@ -37,12 +44,16 @@ fn people() -> People {
         serde_json::to_value(trusted).unwrap()
     });
     let bundle = repository().join("testdata/authzen/bundle");
-    let genesis = genesis(Authentication::Token, trusted.collect());
+    let genesis = Genesis { control, ..genesis(Authentication::Token, trusted.collect()) };
     let load = {
         let bundle = bundle.clone();
         move || Ok(std::sync::Arc::new(Bundle::load(&bundle).unwrap()))
     };
-    let place = Place::with(Policies::Files(std::sync::Arc::new(load)), &genesis, &bundle, quiet());
+    let policies = match control {
+        Control::Managed => Policies::Managed,
+        Control::Files => Policies::Files(std::sync::Arc::new(load)),
+    };
+    let place = Place::with(policies, &genesis, &bundle, quiet());
     let [key, other] = keys;
     People { place, key, other }
 }
@@ -165,6 +176,63 @@ fn a_token_ends_with_its_time_and_with_its_key() {
     people.note(Kind::KeyRevoked, "keys", &revoked);
     people.until(&token, 401);
     assert_eq!(people.ask("/access/v1/evaluation", &people.gateway()).status, 200, "the other key holds");
+}
+
+#[test]
+fn policies_that_cannot_be_loaded_keep_no_key_alive() {
+    let people = under(Control::Managed);
+    let gateway = principal(PrincipalKind::ServiceAccount, "gateway", "acme");
+    let token = format!("Bearer {}", people.token(&people.other, gateway, 600));
+    let before = people.ask("/access/v1/evaluation", &token).json()["context"]["bundle_revision"].clone();
+    // Nobody kept the bytes of what became active: it cannot be loaded.
+    let gone = cku_base::Digest::of(b"gone");
+    let activated = |diff, modes, stage| BundleActivated {
+        revision: gone,
+        files: gone,
+        name: "gone".to_owned(),
+        purpose: Purpose::Gates,
+        diff,
+        rollback: false,
+        modes,
+        stage,
+    };
+    people.note(Kind::BundleActivated, "bundle", &activated(None, Modes::all(), Stage::Active));
+    let begun = Instant::now();
+    while get(people.place.at(), "/readyz", "").json()["last_good"] != true {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    let answer = people.ask("/access/v1/evaluation", &token).json();
+    assert_eq!(answer["context"]["bundle_revision"], before, "the last good policies decide");
+    let id = people.other.public_key().id().as_str().to_owned();
+    people.note(Kind::KeyRevoked, "keys", &KeyRevoked { id, revoked_at: now(), reason: "stolen".to_owned() });
+    people.until(&token, 401);
+    assert_eq!(people.ask("/access/v1/evaluation", &people.gateway()).status, 200);
+    let health = get(people.place.at(), "/healthz", "").json();
+    assert!(health["policies"].as_str().unwrap().contains("bundle"), "{health}");
+}
+
+#[test]
+fn a_trial_that_cannot_be_loaded_is_told_and_what_is_active_decides() {
+    let people = under(Control::Managed);
+    let gone = cku_base::Digest::of(b"gone");
+    let shadow = BundleActivated {
+        revision: gone,
+        files: gone,
+        name: "gone".to_owned(),
+        purpose: Purpose::Gates,
+        diff: Some(gone),
+        rollback: false,
+        modes: Modes::all(),
+        stage: Stage::Shadow,
+    };
+    people.note(Kind::BundleActivated, "bundle", &shadow);
+    let begun = Instant::now();
+    while get(people.place.at(), "/readyz", "").json()["last_good"] != true {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    let health = get(people.place.at(), "/healthz", "").json();
+    assert!(health["policies"].as_str().unwrap().starts_with("what is tried is left out"), "{health}");
+    assert_eq!(people.ask("/access/v1/evaluation", &people.gateway()).status, 200);
 }
 
 #[test]
