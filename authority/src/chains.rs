@@ -28,6 +28,9 @@ const REFRESHED_AFTER: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub struct Chains {
     known: Mutex<BTreeMap<TenantPath, Known>>,
+    /// Held while a chain is looked at for the first time: who comes meanwhile waits, and does not verify
+    /// all of it, too.
+    first: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,13 @@ struct Known {
     chain: Chain,
     /// None where it is damaged, or somebody verifies it right now.
     confirmed: Option<Confirmed>,
+}
+
+/// What is known of a chain.
+enum Lookup {
+    Good(Chain),
+    Old,
+    Unknown,
 }
 
 impl Chains {
@@ -50,6 +60,13 @@ impl Chains {
         Ok(whole)
     }
 
+    /// Whether a tenant's chain and those above were verified before, so that [`Chains::of`] takes no pass
+    /// over all of their entries.
+    pub fn are_known(&self, tenant: &TenantPath) -> bool {
+        let known = self.lock();
+        tenant.ancestry().all(|tenant| known.contains_key(&tenant))
+    }
+
     /// Verifies what is known and has grown old, so that no decision has to wait for it: for whoever keeps
     /// a journal open.
     pub fn refresh(&self, journal: &Journal, now: Timestamp) -> Result<(), StoreError> {
@@ -63,15 +80,27 @@ impl Chains {
     }
 
     fn of_one(&self, journal: &Journal, tenant: &TenantPath, now: Timestamp) -> Result<Chain, StoreError> {
-        if let Some(known) = self.lock().get(tenant) {
-            let chain = &known.chain;
-            let fresh = chain.verified_at.after(VERIFIED_FOR).is_some_and(|until| now < until);
-            // While somebody verifies it, others go by what was known: its age is for gates to see.
-            if fresh || known.confirmed.is_none() {
-                return Ok(chain.clone());
+        match self.lookup(tenant, now) {
+            Lookup::Good(chain) => return Ok(chain),
+            Lookup::Old => {}
+            Lookup::Unknown => {
+                let _first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Lookup::Good(chain) = self.lookup(tenant, now) {
+                    return Ok(chain);
+                }
+                return self.verify(journal, tenant, now);
             }
         }
         self.verify(journal, tenant, now)
+    }
+
+    fn lookup(&self, tenant: &TenantPath, now: Timestamp) -> Lookup {
+        let known = self.lock();
+        let Some(known) = known.get(tenant) else { return Lookup::Unknown };
+        let chain = &known.chain;
+        let fresh = chain.verified_at.after(VERIFIED_FOR).is_some_and(|until| now < until);
+        // While somebody verifies it, others go by what was known: its age is for gates to see.
+        if fresh || known.confirmed.is_none() { Lookup::Good(chain.clone()) } else { Lookup::Old }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantPath, Known>> {

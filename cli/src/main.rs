@@ -74,7 +74,10 @@ fn main() -> std::process::ExitCode {
     if matches!(cli.command, Command::Supervise) {
         return cku_skills::supervise();
     }
-    spans::show(cli.verbose);
+    // A server says more, and to others: it sees to that itself.
+    if !matches!(cli.command, Command::Serve(_)) {
+        spans::show(cli.verbose);
+    }
     quieten_panics();
     guarded(|| match cli.command {
         Command::Run(args) => commands::run::run(&args),

@@ -3,7 +3,7 @@
 
 use std::{io::Write, time::Instant};
 
-use tracing::{Subscriber, field::Visit, span};
+use tracing::{Level, Subscriber, field::Visit, span};
 use tracing_subscriber::{
     filter::LevelFilter,
     layer::{Context, Layer, SubscriberExt},
@@ -16,17 +16,21 @@ use tracing_subscriber::{
 /// Without it spans are not even begun: they stand where decisions are made.
 pub(crate) fn show(verbose: bool) {
     let times = verbose.then_some(Times);
-    tracing_subscriber::registry().with(times).with(Warnings.with_filter(LevelFilter::WARN)).init();
+    tracing_subscriber::registry().with(times).with(Lines.with_filter(LevelFilter::WARN)).init();
 }
 
-struct Warnings;
+/// A line for each event; warnings are marked.
+pub(crate) struct Lines;
 
-impl<S: Subscriber> Layer<S> for Warnings {
+impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields(String::new());
         event.record(&mut fields);
-        let style = crate::render::style::WARNING;
         let text = crate::render::foreign_whole(fields.0.trim_start());
+        if *event.metadata().level() > Level::WARN {
+            return crate::output::note(format_args!("{text}\n"));
+        }
+        let style = crate::render::style::WARNING;
         crate::output::note(format_args!("{style}warning{style:#}: {text}\n"));
     }
 }

@@ -18,6 +18,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::{rt::TokioTimer, server::conn::auto};
+use tracing::Instrument;
 
 use crate::{
     active::Active,
@@ -26,8 +27,11 @@ use crate::{
     caller::Caller,
     context::{Local, Shared},
     control::{self, Desk, Query},
-    events, health, native, openapi,
+    events, health,
+    metrics::Stage,
+    native, openapi,
     route::{Route, route},
+    trace,
     used::Use,
 };
 
@@ -117,12 +121,17 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
 async fn answer(local: &Local, request: Request<Incoming>, peer: Option<IpAddr>, used: &Rc<Use>) -> Answer {
     let begun = Instant::now();
     let id = request.headers().get(&REQUEST_ID).filter(|id| id.len() <= 200).cloned();
-    let (name, answered) = dispatch(local, request, peer, used).await;
+    let span = trace::request(request.method(), request.headers());
+    let (name, answered) = dispatch(local, request, peer, used).instrument(span.clone()).await;
     let mut answer = answered.unwrap_or_else(|problem| problem.answer());
+    trace::answered(&span, name, answer.status().as_u16());
     if let Some(id) = id {
         answer.headers_mut().insert(REQUEST_ID, HeaderValue::clone(&id));
     }
-    local.shared.metrics.asked(name, answer.status().as_u16(), begun.elapsed());
+    let (status, took) = (answer.status().as_u16(), begun.elapsed());
+    local.shared.metrics.asked(name, status, took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::debug!(route = name, status, micros, "answered"));
     answer
 }
 
@@ -154,7 +163,10 @@ async fn dispatch(
     // What holds now holds to the end of this request.
     let active = local.active();
     let answered = async {
-        let caller = authn::caller(local, &active, &head.headers)?;
+        let begun = Instant::now();
+        let caller = authn::caller(local, &active, &head.headers);
+        shared.metrics.took(Stage::Authenticate, begun.elapsed());
+        let caller = caller?;
         shared.limiter.principal(&caller.name)?;
         let who = (active.clone(), caller);
         if let Route::Decision(id) = &route {
@@ -170,7 +182,8 @@ async fn dispatch(
             return control(local, who, &head, path, incoming).await;
         }
         body::is_json(&head.headers)?;
-        let bytes = body::read(incoming, &shared.config.limits).await?;
+        let reading = body::read(incoming, &shared.config.limits);
+        let bytes = local.timed(Stage::Read, tracing::debug_span!("read"), reading).await?;
         match route {
             Route::Evaluation => authzen::evaluation(local, who, tenant, &bytes).await,
             Route::Evaluations => authzen::evaluations(local, who, tenant, &bytes).await,

@@ -12,6 +12,7 @@ use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::{Bundle, Worker};
 use cku_journal::{AppendError, Appended, Command, Journal};
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::{
     active::{Active, Current},
@@ -19,7 +20,7 @@ use crate::{
     caller::Tokens,
     config::Config,
     limit::Limiter,
-    metrics::Metrics,
+    metrics::{Metrics, Stage},
     record::{RecordError, Recorded, Recorder},
 };
 
@@ -89,9 +90,56 @@ impl Local {
         evaluate(worker)
     }
 
-    /// Hands a command to the journal; [`written`] waits for it.
+    /// Counts how long policies take to decide.
+    pub(crate) fn evaluating<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        let _span = tracing::debug_span!("evaluate").entered();
+        let begun = Instant::now();
+        let evaluated = evaluate();
+        self.shared.metrics.took(Stage::Evaluate, begun.elapsed());
+        evaluated
+    }
+
+    /// Counts how long something takes that others go on meanwhile.
+    pub(crate) async fn timed<T>(
+        &self,
+        stage: Stage,
+        span: tracing::Span,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let begun = Instant::now();
+        let done = work.instrument(span).await;
+        self.shared.metrics.took(stage, begun.elapsed());
+        done
+    }
+
+    /// Returns when the chains of a tenant were looked at once: the first look is a pass over all of their
+    /// entries, which nobody else on this thread waits for.
+    pub(crate) async fn verified(&self, tenant: &TenantPath) -> Result<(), Problem> {
+        if self.shared.chains.are_known(tenant) {
+            return Ok(());
+        }
+        let (shared, tenant, now) = (self.shared.clone(), tenant.clone(), self.now());
+        let looked =
+            tokio::task::spawn_blocking(move || shared.chains.of(&shared.journal, &tenant, now)).await;
+        match looked {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
+            Err(_) => Err(Problem::internal("a defect of cku; nothing was decided")),
+        }
+    }
+
+    /// Hands a command to the journal; [`Local::written`] waits for it.
     pub(crate) fn hand(&self, command: Command) -> Result<Written, Problem> {
         self.shared.recorder.command(command).map_err(|error| Problem::unavailable(error.to_string()))
+    }
+
+    /// Waits until a command is durable; the place of its first entry.
+    pub(crate) async fn written(&self, hears: Written) -> Result<u64, Problem> {
+        match self.timed(Stage::Record, tracing::debug_span!("record"), hears).await {
+            Ok(Ok(appended)) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
+            Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
+            Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
+        }
     }
 
     /// Records what was decided, over so many bytes; the answer may leave when this returns.
@@ -105,7 +153,7 @@ impl Local {
         let unavailable = |error: RecordError| Problem::unavailable(error.to_string());
         let hears =
             self.shared.recorder.record(tenant.clone(), revision, evaluation, size).map_err(unavailable)?;
-        match hears.await {
+        match self.timed(Stage::Record, tracing::debug_span!("record"), hears).await {
             Ok(recorded) => recorded.map_err(unavailable),
             Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
         }
@@ -114,12 +162,3 @@ impl Local {
 
 /// What is heard of a command once it is durable, or refused.
 pub(crate) type Written = oneshot::Receiver<Result<Appended, AppendError>>;
-
-/// Waits until a command is durable; the place of its first entry.
-pub(crate) async fn written(hears: Written) -> Result<u64, Problem> {
-    match hears.await {
-        Ok(Ok(appended)) => Ok(appended.entries.first().map_or(0, |entry| entry.header.seq)),
-        Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
-        Err(_) => Err(Problem::unavailable("the server ends; nothing was decided")),
-    }
-}

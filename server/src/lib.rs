@@ -40,6 +40,7 @@ mod openapi;
 mod record;
 mod route;
 mod serve;
+mod trace;
 mod used;
 
 pub use active::{ActiveError, Policies};

@@ -46,11 +46,50 @@ struct OfGate {
 /// Gates that are told apart; a bundle with more is counted under `other`.
 const GATES: usize = 64;
 
+/// A part of answering a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Who asks.
+    Authenticate,
+    /// The body comes.
+    Read,
+    /// Policies decide.
+    Evaluate,
+    /// What was decided becomes durable.
+    Record,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStage {
+    stage: &'static str,
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [Self::Authenticate, Self::Read, Self::Evaluate, Self::Record];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Authenticate => "authenticate",
+            Self::Read => "read",
+            Self::Evaluate => "evaluate",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// From 1 µs to 8 s.
+fn stage_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_001, 2.0, 24))
+}
+
 /// The counters of a server.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Asked, Counter>,
     seconds: Histogram,
+    stages: [(Stage, Histogram); 4],
+    /// From handing over what waits to its being durable.
+    pub(crate) commits: Histogram,
     evaluations: Family<Evaluated, Counter>,
     searches: Counter,
     decisions: Family<Decided, Counter>,
@@ -67,10 +106,15 @@ impl Metrics {
         let mut registry = Registry::with_prefix("cku");
         // From 50 µs to 26 s.
         let seconds = Histogram::new(exponential_buckets(0.000_05, 2.0, 20));
+        let by_stage = Family::<OfStage, Histogram>::new_with_constructor(stage_seconds);
+        let of = |stage: Stage| by_stage.get_or_create(&OfStage { stage: stage.name() }).clone();
+        let stages = Stage::ALL.map(|stage| (stage, of(stage)));
         let metrics = Self {
             registry: Registry::default(),
             requests: Family::default(),
             seconds,
+            stages,
+            commits: stage_seconds(),
             evaluations: Family::default(),
             searches: Counter::default(),
             decisions: Family::default(),
@@ -87,6 +131,13 @@ impl Metrics {
             "From the head of a request to its answer, which is durable before it leaves",
             Unit::Seconds,
             metrics.seconds.clone(),
+        );
+        registry.register_with_unit("stage", "Parts of answering requests", Unit::Seconds, by_stage);
+        registry.register_with_unit(
+            "journal_commit",
+            "From handing over what waits to its being durable; the count is that of commits asked for",
+            Unit::Seconds,
+            metrics.commits.clone(),
         );
         registry.register("evaluations", "Questions of other systems", metrics.evaluations.clone());
         registry.register("searches", "Searches of other systems", metrics.searches.clone());
@@ -112,6 +163,13 @@ impl Metrics {
         };
         self.requests.get_or_create(&Asked { route, status }).inc();
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a part of answering a request.
+    pub(crate) fn took(&self, stage: Stage, took: Duration) {
+        if let Some((_, seconds)) = self.stages.iter().find(|(of, _)| *of == stage) {
+            seconds.observe(took.as_secs_f64());
+        }
     }
 
     /// Counts an answer to a question of another system.

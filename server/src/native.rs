@@ -16,7 +16,7 @@ use crate::{
     answer::{self, Answer, Problem},
     authn, body,
     caller::Caller,
-    context::{Local, written},
+    context::{Local, Written},
     record::SUBJECT,
 };
 
@@ -63,9 +63,7 @@ pub(crate) async fn decide_batch(
     let mut begun = Vec::with_capacity(items.len());
     for item in items {
         let decided = match item {
-            Value::Object(members) => read(members, &caller)
-                .and_then(|wanted| prepare(local, &active, &caller, wanted))
-                .and_then(|(command, answer)| Ok((local.hand(command)?, answer))),
+            Value::Object(members) => begin(local, &active, &caller, members).await,
             _ => Err(Problem::unusable("an item of `decisions` is not an object")),
         };
         begun.push(decided);
@@ -75,7 +73,7 @@ pub(crate) async fn decide_batch(
     let mut answers = Vec::with_capacity(begun.len());
     for decided in begun {
         let answered = match decided {
-            Ok((hears, answer)) => written(hears).await.map(|seq| answer.at(seq)),
+            Ok((hears, answer)) => local.written(hears).await.map(|seq| answer.at(seq)),
             Err(problem) => Err(problem),
         };
         answers.push(answered.unwrap_or_else(|problem| {
@@ -83,6 +81,19 @@ pub(crate) async fn decide_batch(
         }));
     }
     Ok(answer::json(&json!({"decisions": answers})))
+}
+
+/// Decides over an item of a batch, and hands it to the journal.
+async fn begin(
+    local: &Local,
+    active: &Active,
+    caller: &Caller,
+    members: Map<String, Value>,
+) -> Result<(Written, Prepared), Problem> {
+    let wanted = read(members, caller)?;
+    permitted(local, active, caller, &wanted).await?;
+    let (command, answer) = prepare(local, active, caller, wanted)?;
+    Ok((local.hand(command)?, answer))
 }
 
 fn read(mut members: Map<String, Value>, caller: &Caller) -> Result<Wanted, Problem> {
@@ -124,25 +135,31 @@ impl Prepared {
 }
 
 async fn one(local: &Local, active: &Active, caller: &Caller, wanted: Wanted) -> Result<Value, Problem> {
+    permitted(local, active, caller, &wanted).await?;
     let (command, answer) = prepare(local, active, caller, wanted)?;
-    let seq = written(local.hand(command)?).await?;
+    let seq = local.written(local.hand(command)?).await?;
     Ok(answer.at(seq))
 }
 
-/// Decides; what is to be written, and what is answered once it is.
+/// Whether it may be decided here, for whoever asks; then all that it takes is at hand.
+async fn permitted(local: &Local, active: &Active, caller: &Caller, wanted: &Wanted) -> Result<(), Problem> {
+    let latest = active.rollout.latest;
+    if wanted.at_least.is_some_and(|wanted| latest < wanted) {
+        return Err(Problem::unavailable(format!("the last activation here is {latest}")));
+    }
+    let resource = Resource::run(&wanted.tenant, &Default::default());
+    authn::may(local, active, caller, ("decision:evaluate", &resource), Some(&wanted.mode))?;
+    local.verified(&wanted.tenant).await
+}
+
+/// Decides what is [`permitted`]; what is to be written, and what is answered once it is.
 fn prepare(
     local: &Local,
     active: &Active,
     caller: &Caller,
     wanted: Wanted,
 ) -> Result<(Command, Prepared), Problem> {
-    let Wanted { tenant, mode, submission, at_least, warnings } = wanted;
-    if at_least.is_some_and(|wanted| active.rollout.latest < wanted) {
-        let latest = active.rollout.latest;
-        return Err(Problem::unavailable(format!("the last activation here is {latest}")));
-    }
-    let resource = Resource::run(&tenant, &Default::default());
-    authn::may(local, active, caller, ("decision:evaluate", &resource), Some(&mode))?;
+    let Wanted { tenant, mode, submission, warnings, .. } = wanted;
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| Problem::internal(format!("no random bytes: {e}")))?;
     let now = local.now();
@@ -161,16 +178,18 @@ fn prepare(
             .ok_or_else(|| Problem::unavailable("no bundle is active"))?,
     };
     let shared = &local.shared;
-    let judged = local.with(active, bundle, |worker| {
-        // A shadow is asked by a worker of its own; it has no effect on the answer.
-        let shadow = active.tried(rollout.shadow_in(&run.submitted.mode));
-        let mut shadow = shadow.map(|(diff, bundle)| (diff, cku_engine::Worker::new(bundle.clone())));
-        let trial = match (canary, &mut shadow) {
-            (Some((diff, _)), _) => Trial::Canary(diff),
-            (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
-            (None, None) => Trial::None,
-        };
-        judge(&shared.journal, &shared.chains, (worker, trial), &run, now)
+    let judged = local.evaluating(|| {
+        local.with(active, bundle, |worker| {
+            // A shadow is asked by a worker of its own; it has no effect on the answer.
+            let shadow = active.tried(rollout.shadow_in(&run.submitted.mode));
+            let mut shadow = shadow.map(|(diff, bundle)| (diff, cku_engine::Worker::new(bundle.clone())));
+            let trial = match (canary, &mut shadow) {
+                (Some((diff, _)), _) => Trial::Canary(diff),
+                (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
+                (None, None) => Trial::None,
+            };
+            judge(&shared.journal, &shared.chains, (worker, trial), &run, now)
+        })
     });
     let Judged { decided, decision, bytes, .. } = judged.map_err(|error| undecided(&error))?;
     shared.metrics.decided(&decision);

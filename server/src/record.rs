@@ -10,11 +10,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use cku_authority::CKU;
 use cku_base::{Digest, TenantPath};
 use cku_journal::{AppendError, Appended, Command, Draft, Journal, Kind};
+use prometheus_client::metrics::histogram::Histogram;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -88,6 +90,8 @@ impl Queue {
 
 struct Shared {
     journal: Journal,
+    /// How long writing takes, in seconds.
+    commits: Histogram,
     queue: Mutex<Queue>,
     idle: Condvar,
 }
@@ -110,9 +114,10 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// One that writes to this journal.
-    pub(crate) fn new(journal: Journal) -> Self {
-        Self { shared: Arc::new(Shared { journal, queue: Mutex::default(), idle: Condvar::new() }) }
+    /// One that writes to this journal, and counts how long that takes.
+    pub(crate) fn new(journal: Journal, commits: Histogram) -> Self {
+        let shared = Shared { journal, commits, queue: Mutex::default(), idle: Condvar::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Hands over what was decided; durable when the receiver says so.
@@ -176,10 +181,11 @@ impl Drop for Recorder {
 }
 
 /// Held by everything that is written together; when the last is let go, the next is written.
-struct Round(Arc<Shared>);
+struct Round(Arc<Shared>, Instant);
 
 impl Drop for Round {
     fn drop(&mut self) {
+        self.0.commits.observe(self.1.elapsed().as_secs_f64());
         let mut queue = self.0.lock();
         queue.writing = false;
         match queue.take() {
@@ -195,7 +201,7 @@ impl Drop for Round {
 /// Writes all of them in as few entries as there are tenants and revisions; who waits is told on the
 /// journal's thread.
 fn write(shared: &Arc<Shared>, waiting: Vec<Waiting>, commanded: Vec<Commanded>) {
-    let round = Arc::new(Round(shared.clone()));
+    let round = Arc::new(Round(shared.clone(), Instant::now()));
     let journal = &shared.journal;
     for Commanded { command, told } in commanded {
         let round = round.clone();

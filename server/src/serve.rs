@@ -131,15 +131,16 @@ pub fn serve(
     let follows_files = matches!(policies, Policies::Files(_));
     let (stop, stops) = watch::channel(false);
     let limiter = Limiter::new(config.rates.address, config.rates.principal);
+    let metrics = Metrics::new();
     let shared = Arc::new(Shared {
         public_url: public_url.trim_end_matches('/').to_owned(),
         current: Current::new(journal.clone(), policies)?,
-        recorder: Recorder::new(journal.clone()),
+        recorder: Recorder::new(journal.clone(), metrics.commits.clone()),
         config,
         journal,
         chains: Chains::default(),
         limiter,
-        metrics: Metrics::new(),
+        metrics,
         clock,
         started: Instant::now(),
         connections: 0.into(),

@@ -114,6 +114,9 @@ fn what_a_mistyped_setting_is_told() {
     std::fs::write(installation.path("good.yaml"), "listen: 127.0.0.1:7000\nmax_body: 4096\n").unwrap();
     say("all settings", &["--config", "good.yaml", "--workers", "3", "--print-config"]);
     say("a folder that is none", &["--bundle", "none"]);
+    say("another format", &["--log-format", "xml"]);
+    say("another level", &["--log-level", "all"]);
+    say("a collector without an address", &["--otlp-endpoint", "localhost:4318"]);
     insta::assert_snapshot!("settings", told);
 }
 
@@ -134,6 +137,73 @@ fn tool(program: &str, args: &[&str], folder: &std::path::Path) -> Option<String
             None
         }
     }
+}
+
+/// A collector of spans that keeps what it is sent.
+fn collector() -> (String, std::sync::mpsc::Receiver<Vec<u8>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let (sends, sent) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            let mut length = 0;
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                if let Some(n) = line.to_lowercase().strip_prefix("content-length: ") {
+                    length = n.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            if sends.send(body).is_err() {
+                return;
+            }
+        }
+    });
+    (at, sent)
+}
+
+#[test]
+fn an_operator_follows_a_request_through_lines_and_spans() {
+    let installation = Installation::local();
+    let (at, sent) = collector();
+    let bundle = repository().join("testdata/authzen/bundle");
+    let bundle = bundle.to_str().unwrap();
+    let told = ["--log-format", "json", "--log-level", "debug", "--otlp-endpoint", &at, "--bundle", bundle];
+    let mut child = installation.start(&[&["serve", "--listen", "127.0.0.1:0"], &told[..]].concat());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| {
+        let line = line.unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    });
+    let address =
+        lines.find_map(|line| line["message"].as_str()?.strip_prefix("listening at ").map(str::to_owned));
+    let mut stream = TcpStream::connect(address.unwrap()).unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let (length, secret) = (QUESTION.len(), "7c1e-secret");
+    let head = format!(
+        "POST /access/v1/evaluation?key={secret} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {secret}\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{QUESTION}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_to_string(&mut String::new()).unwrap();
+    let answered = lines.find(|line| line["message"] == "answered").unwrap();
+    assert_eq!((&answered["route"], &answered["status"]), (&"evaluation".into(), &200.into()));
+    assert_eq!(answered["span"]["trace_id"], trace);
+    assert!(!answered.to_string().contains(secret), "{answered}");
+    let server = Server { child, address: String::new(), said: std::sync::mpsc::channel().1 };
+    assert_eq!(server.end(), Some(0));
+    // What was waiting for the collector is sent before the end.
+    let spans: Vec<u8> = sent.try_iter().flatten().collect();
+    let has = |bytes: &[u8]| spans.windows(bytes.len()).any(|window| window == bytes);
+    let trace: Vec<u8> =
+        (0..16).map(|at| u8::from_str_radix(&trace[2 * at..2 * at + 2], 16).unwrap()).collect();
+    assert!(has(&trace), "the spans are of the caller's trace");
+    for name in ["evaluation", "evaluate", "record", "read"] {
+        assert!(has(name.as_bytes()), "{name}");
+    }
+    assert!(!has(secret.as_bytes()), "and hold no secret");
 }
 
 #[test]

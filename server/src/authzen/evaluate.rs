@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cku_base::{Digest, TenantPath};
-use cku_engine::access::{Answer as Said, Denial, Resource};
+use cku_engine::{
+    Bundle,
+    access::{Answer as Said, Denial, Resource},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -41,7 +44,7 @@ impl Asking {
         Ok(Self { active, caller, tenant })
     }
 
-    pub(super) fn bundle(&self, local: &Local) -> Result<&Arc<cku_engine::Bundle>, Problem> {
+    pub(super) fn bundle(&self, local: &Local) -> Result<&Arc<Bundle>, Problem> {
         let mode = local.shared.config.mode.as_deref();
         self.active.bundle(mode).ok_or_else(|| Problem::unavailable("no bundle is active"))
     }
@@ -72,7 +75,8 @@ async fn single(
     }
     let bundle = asking.bundle(local)?;
     let revision = bundle.revision();
-    let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));
+    let said = local
+        .evaluating(|| local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked())));
     // The test of reloads must notice a revision that is taken elsewhere than the policies.
     #[cfg(feature = "torn")]
     let revision = local.active().bundle(None).map_or(revision, |bundle| bundle.revision());
@@ -120,31 +124,8 @@ pub(crate) async fn evaluations(
     }
     let bundle = asking.bundle(local)?;
     let revision = bundle.revision();
-    let (mut records, mut answers) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    for item in items {
-        let (record, said) = match with_defaults(item, &members) {
-            Err(problem) => (Map::new(), Err(problem)),
-            Ok(evaluation) => {
-                let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));
-                (evaluation.into_record(), Ok(said))
-            }
-        };
-        let permitted = said.as_ref().is_ok_and(Said::is_allowed);
-        local.shared.metrics.evaluated(permitted);
-        let mut record = record;
-        match &said {
-            Ok(said) => decided(&mut record, said),
-            Err(problem) => {
-                record.insert("decision".to_owned(), Value::Bool(false));
-                record.insert("why".to_owned(), Value::String(problem.detail.clone()));
-            }
-        }
-        records.push(Value::Object(record));
-        answers.push(said);
-        if semantic.ends_at(permitted) {
-            break;
-        }
-    }
+    let (records, answers) =
+        local.evaluating(|| each(local, &asking, bundle, Items { items, defaults: &members, semantic }));
     let record = json!({"caller": asking.caller.name, "evaluations": records});
     let recorded = local.record(&asking.tenant, revision, record, bytes.len()).await?;
     let id = id(&asking.tenant, recorded);
@@ -167,6 +148,47 @@ pub(crate) async fn evaluations(
     }
     text.extend_from_slice(b"]}");
     Ok(answer::json_text(text))
+}
+
+/// The items of a batch, what they leave out, and when it ends early.
+struct Items<'m> {
+    items: Vec<Value>,
+    defaults: &'m Members,
+    semantic: Semantic,
+}
+
+/// What is recorded of each item, and what is answered.
+fn each(
+    local: &Local,
+    asking: &Asking,
+    bundle: &Arc<Bundle>,
+    Items { items, defaults, semantic }: Items<'_>,
+) -> (Vec<Value>, Vec<Result<Said, Problem>>) {
+    let (mut records, mut answers) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for item in items {
+        let (mut record, said) = match with_defaults(item, defaults) {
+            Err(problem) => (Map::new(), Err(problem)),
+            Ok(evaluation) => {
+                let said = local.with(&asking.active, bundle, |worker| worker.evaluate(&evaluation.asked()));
+                (evaluation.into_record(), Ok(said))
+            }
+        };
+        let permitted = said.as_ref().is_ok_and(Said::is_allowed);
+        local.shared.metrics.evaluated(permitted);
+        match &said {
+            Ok(said) => decided(&mut record, said),
+            Err(problem) => {
+                record.insert("decision".to_owned(), Value::Bool(false));
+                record.insert("why".to_owned(), Value::String(problem.detail.clone()));
+            }
+        }
+        records.push(Value::Object(record));
+        answers.push(said);
+        if semantic.ends_at(permitted) {
+            break;
+        }
+    }
+    (records, answers)
 }
 
 /// An item of a batch; what it leaves out is what the batch says, each entity as a whole.

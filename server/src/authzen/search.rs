@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use cku_base::{Digest, TenantPath};
-use cku_engine::authzen::{Asked, Thing};
+use cku_engine::{
+    Worker,
+    authzen::{Asked, Thing},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -63,7 +66,7 @@ pub(crate) async fn search(
             }
         },
     };
-    let (results, next) = local.with(&asking.active, bundle, |worker| {
+    let found = |worker: &mut Worker| {
         let mut results = Vec::new();
         for (at, name) in names.iter().enumerate().skip(query.page.from) {
             if results.len() == query.page.limit {
@@ -74,7 +77,8 @@ pub(crate) async fn search(
             }
         }
         (results, None)
-    });
+    };
+    let (results, next) = local.evaluating(|| local.with(&asking.active, bundle, found));
     local.shared.metrics.searched();
     let record = record(&asking.caller.name, what, &query, &results);
     let recorded = local.record(&asking.tenant, revision, record, bytes.len()).await?;
@@ -140,7 +144,7 @@ fn read_token(text: &str, about: &Digest) -> Option<usize> {
     if of == about.to_string() { at.parse().ok() } else { None }
 }
 
-fn permitted(worker: &mut cku_engine::Worker, query: &Query, what: Search, name: &str) -> bool {
+fn permitted(worker: &mut Worker, query: &Query, what: Search, name: &str) -> bool {
     let named = |thing: &Thing| Thing { id: name.to_owned(), ..thing.clone() };
     let none = Map::new();
     let (action, action_properties) = match &query.action {

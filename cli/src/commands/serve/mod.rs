@@ -1,7 +1,10 @@
 //! `cku serve`: decisions over HTTP.
 
+#[cfg(feature = "otel")]
+mod collector;
 mod files;
 mod settings;
+mod telemetry;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,6 +14,7 @@ use cku_server::{Policies, ServeError, Served};
 use tokio::signal::unix::{SignalKind, signal};
 
 use files::Files;
+use telemetry::Telemetry;
 
 use super::{local, run::real};
 use crate::{
@@ -51,7 +55,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         output::result(settings.shown())?;
         return Ok(Exit::Pass);
     }
-    let journal = open(args)?;
+    let telemetry = Telemetry::begin(&settings.telling)?;
+    let journal = open(args, &telemetry)?;
     let policies = policies(args, &journal)?;
     let is_local = journal::genesis(&journal)?.authentication == cku_gates::Authentication::Local;
     if is_local && !settings.config.listen.ip().is_loopback() {
@@ -61,26 +66,26 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     }
     let server = cku_server::serve(settings.config, journal, policies, journal::now);
     let server = server.map_err(|error| not_served(&error))?;
-    output::note(format_args!("listening at {}\n", server.address));
+    telemetry.say(&format!("listening at {}", server.address));
     if is_local {
-        output::note(
-            "the journal is local, single-user: whoever reaches the server is taken for that user\n",
-        );
+        telemetry.say("the journal is local, single-user: whoever reaches the server is taken for that user");
     }
     until_asked_to_end(&server)?;
-    output::note("ending; what was accepted is answered\n");
+    telemetry.say("ending; what was accepted is answered");
     server.stop();
     Ok(Exit::Pass)
 }
 
 /// The journal; where there is none, one for a single user is made.
-fn open(args: &Args) -> Result<Journal, Exit> {
+fn open(args: &Args, telemetry: &Telemetry) -> Result<Journal, Exit> {
     let path = real(args.journal.path()?);
     if path.exists() {
         return JournalArg { journal: Some(path) }.open();
     }
     let bundle = load::bundle_or_baseline(args.bundle.as_deref())?;
-    local::make(&path, &bundle)
+    let journal = local::make_quietly(&path, &bundle)?;
+    telemetry.say(&local::made(&path));
+    Ok(journal)
 }
 
 /// Where policies come from: as the journal's control says.

@@ -14,6 +14,9 @@ use cku_base::document::Limits as DocumentLimits;
 use cku_server::Config;
 use serde::Deserialize;
 
+use tracing_subscriber::filter::LevelFilter;
+
+use super::telemetry::{self, LogFormat, Telling};
 use crate::{
     exit::Exit,
     journal, load,
@@ -70,6 +73,19 @@ pub(super) struct Flags {
     /// Requests a second that each principal may make.
     #[arg(long, value_name = "NUMBER")]
     rate_by_principal: Option<NonZeroU32>,
+
+    /// How lines on standard error look: `pretty`, or `json` for a JSON object a line.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+
+    /// What is told there: `off`, `error`, `warn`, `info`, or `debug` for each request, too.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+
+    /// A collector that takes spans as OTLP over HTTP, like http://localhost:4318; without it, that of
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, or none.
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
 }
 
 /// The file.
@@ -88,11 +104,15 @@ struct File {
     patience: Option<u64>,
     rate_by_address: Option<NonZeroU32>,
     rate_by_principal: Option<NonZeroU32>,
+    log_format: Option<String>,
+    log_level: Option<String>,
+    otlp_endpoint: Option<String>,
 }
 
 /// All settings, and where each comes from.
 pub(super) struct Settings {
     pub(super) config: Config,
+    pub(super) telling: Telling,
     origins: Vec<(&'static str, String, &'static str)>,
 }
 
@@ -153,7 +173,8 @@ impl Settings {
 /// Puts all settings together.
 pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit> {
     let file = file.map(read_file).transpose()?.unwrap_or_default();
-    let mut settings = Settings { config: Config::default(), origins: Vec::new() };
+    let telling = Telling { format: LogFormat::Pretty, level: LevelFilter::INFO, collector: None };
+    let mut settings = Settings { config: Config::default(), telling, origins: Vec::new() };
     let mut config = Config::default();
     let limits = config.limits;
     if let Some(listen) = settings.pick("listen", flags.listen, file.listen, Some(config.listen))? {
@@ -186,6 +207,22 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
     config.rates.principal =
         settings.pick("rate_by_principal", flags.rate_by_principal, file.rate_by_principal, None)?;
     settings.config = config;
+    let format =
+        settings.pick("log_format", flags.log_format.clone(), file.log_format, Some("pretty".into()))?;
+    let level = settings.pick("log_level", flags.log_level.clone(), file.log_level, Some("info".into()))?;
+    let unusable = |name: &str, value: &str, why: &str| {
+        journal::refuse(&format!("`{name}` is `{}`: {why}", foreign(value)))
+    };
+    if let Some(format) = format {
+        settings.telling.format = format.parse().map_err(|why| unusable("log_format", &format, why))?;
+    }
+    if let Some(level) = level {
+        settings.telling.level =
+            telemetry::level(&level).map_err(|why| unusable("log_level", &level, why))?;
+    }
+    let standard = env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|address| !address.is_empty());
+    settings.telling.collector =
+        settings.pick("otlp_endpoint", flags.otlp_endpoint.clone(), file.otlp_endpoint, standard)?;
     Ok(settings)
 }
 
