@@ -236,6 +236,13 @@ fn what_does_not_fit_together_is_refused_at_load() {
             small(&MANIFEST.replace("may_print", "open"), &all).unwrap_err(),
         ),
         (
+            "groups in each other",
+            with(
+                "data/authzen/entities.yaml",
+                "group: { a: { $in: [\"group:b\"] }, b: { $in: [\"group:a\"] } }",
+            ),
+        ),
+        (
             "a property of an unknown type",
             small(&MANIFEST.replace("{ user: [level]", "{ usr: [level]"), &all).unwrap_err(),
         ),

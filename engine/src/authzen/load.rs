@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use cedar_policy::{EntityTypeName, Policy, PolicySet, Schema, SchemaFragment};
+use cedar_policy::{Entity, EntityTypeName, Policy, PolicySet, Schema, SchemaFragment};
 use cku_base::diagnostic::{Diagnostic, Place};
 use serde_json::Value;
 
@@ -52,6 +52,13 @@ pub(crate) fn load(
         problems.push(Diagnostic::error("B012", why).at(place));
     };
     built.map_err(refused).ok()
+}
+
+/// An error with what is behind it.
+fn why(error: &dyn std::error::Error) -> String {
+    let behind = std::iter::successors(error.source(), |error| error.source());
+    behind
+        .fold(format!("the entities do not fit together: {error}"), |told, error| format!("{told}: {error}"))
 }
 
 fn policies(
@@ -132,12 +139,16 @@ fn build(
         return Err((None, why));
     }
     let stored = Stored::read(data.pointer("/authzen/entities"), &types);
-    let stored = stored.map_err(|why| (Some("data/authzen"), why))?;
+    let of_data = |why: String| (Some("data/authzen"), why);
+    let (stored, known) = stored.map_err(of_data)?;
     // In the order in which they are declared: that is how people list them.
     let mut order: Vec<String> = actions.keys().cloned().collect();
     order.sort_by_key(|name| declared_at(text, name));
     order.extend(manifest.authzen.rego.keys().cloned());
-    Ok(Authzen { schema, order, actions, types, hierarchy, stored, rego: manifest.authzen.rego.clone() })
+    let of_actions: Vec<Entity> = hierarchy.iter().cloned().collect();
+    let entities = hierarchy.add_entities(known, None).map_err(|error| of_data(why(&error)))?;
+    let rego = manifest.authzen.rego.clone();
+    Ok(Authzen { schema, order, actions, types, entities, hierarchy: of_actions, stored, rego })
 }
 
 /// Where a schema declares an action: where its name stands as a word of its own.

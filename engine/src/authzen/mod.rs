@@ -15,7 +15,7 @@ mod stored;
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityTypeName, EntityUid, PolicySet, Request,
+    Authorizer, Context, Decision, Entities, Entity, EntityTypeName, EntityUid, PolicySet, Request,
     RestrictedExpression, Schema,
 };
 use serde_json::{Map, Value};
@@ -61,8 +61,10 @@ pub struct Authzen {
     order: Vec<String>,
     /// Of each type the entity type, and what its properties are.
     types: HashMap<String, Type>,
-    /// The entities of actions, which scopes like `action in …` look at.
-    hierarchy: Entities,
+    /// The entities of actions, which scopes like `action in …` look at, and all that are stored.
+    entities: Entities,
+    /// The entities of actions alone.
+    hierarchy: Vec<Entity>,
     stored: Stored,
     /// Action -> the Rego rule that decides it.
     pub(crate) rego: BTreeMap<String, String>,
@@ -131,17 +133,23 @@ impl Authzen {
         let action = self.actions.get(asked.action);
         let action = action.ok_or_else(|| format!("there is no action `{}`", asked.action))?;
         let (subject, resource) = (self.uid(asked.subject)?, self.uid(asked.resource)?);
-        let mut entities = self.hierarchy.clone();
-        let mut own = Vec::new();
-        self.stored.reach(&subject, &mut own);
-        self.stored.reach(&resource, &mut own);
-        self.given(asked.subject, &subject, &mut own)?;
-        self.given(asked.resource, &resource, &mut own)?;
-        entities = entities.add_entities(own, None).map_err(|e| e.to_string())?;
+        let fits =
+            action.subjects.contains(subject.type_name()) && action.resources.contains(resource.type_name());
         let context = self.context(action, asked)?;
-        let request = Request::new(subject, action.uid.clone(), resource, context, Some(&self.schema))
+        // What the schema says of a request holds already where the types fit: the context was made in the
+        // shape of the action's. Where they do not, the schema says what is wrong.
+        let schema = (!fits).then_some(&self.schema);
+        let own;
+        let entities = match self.says_more(asked.subject) || self.says_more(asked.resource) {
+            false => &self.entities,
+            true => {
+                own = self.own((asked.subject, &subject), (asked.resource, &resource))?;
+                &own
+            }
+        };
+        let request = Request::new(subject, action.uid.clone(), resource, context, schema)
             .map_err(|e| e.to_string())?;
-        let response = Authorizer::new().is_authorized(&request, &action.policies, &entities);
+        let response = Authorizer::new().is_authorized(&request, &action.policies, entities);
         // A policy that errs is skipped by Cedar, a forbid included: so any error is a deny.
         if let Some(error) = crate::cedar::error_of(&response) {
             return Err(error);
@@ -171,15 +179,28 @@ impl Authzen {
         Ok(EntityUid::from_type_name_and_id(found.name.clone(), id))
     }
 
-    /// The entity of a subject or resource of which the request says something, or that is not stored.
-    fn given(
-        &self,
-        thing: &Thing,
-        uid: &EntityUid,
-        own: &mut Vec<cedar_policy::Entity>,
-    ) -> Result<(), String> {
+    /// Whether a request makes more of a subject or resource than what is stored of it.
+    fn says_more(&self, thing: &Thing) -> bool {
         let is_stored = self.stored.properties(&thing.kind, &thing.id).is_some();
-        if is_stored && thing.properties.is_empty() {
+        let open = self.types.get(&thing.kind).map_or(&[][..], |found| &found.open);
+        !is_stored || open.iter().any(|name| thing.properties.contains_key(name))
+    }
+
+    /// The entities of a question whose subject or resource is not as it is stored: these two as the request
+    /// has them, and all that a policy can come to from them.
+    fn own(&self, subject: (&Thing, &EntityUid), resource: (&Thing, &EntityUid)) -> Result<Entities, String> {
+        let mut own = Vec::new();
+        for (thing, uid) in [subject, resource] {
+            self.stored.reach(uid, &self.entities, &mut own);
+            self.given(thing, uid, &mut own)?;
+        }
+        own.extend(self.hierarchy.iter().cloned());
+        Entities::from_entities(own, None).map_err(|e| e.to_string())
+    }
+
+    /// The entity of a subject or resource of which the request says something, or that is not stored.
+    fn given(&self, thing: &Thing, uid: &EntityUid, own: &mut Vec<Entity>) -> Result<(), String> {
+        if !self.says_more(thing) {
             return Ok(());
         }
         let found =
@@ -189,7 +210,7 @@ impl Authzen {
         let values = values.map_err(|why| format!("of the {} `{}` {why}", thing.kind, thing.id))?;
         let parents = self.stored.parents(uid);
         own.retain(|entity| entity.uid() != *uid);
-        let entity = cedar_policy::Entity::new(uid.clone(), values.into_iter().collect(), parents);
+        let entity = Entity::new(uid.clone(), values.into_iter().collect(), parents);
         own.push(entity.map_err(|e| e.to_string())?);
         Ok(())
     }
@@ -206,5 +227,44 @@ impl Authzen {
         let values: Vec<(String, RestrictedExpression)> =
             action.context.values(member).map_err(|why| format!("of the context {why}"))?;
         Context::from_pairs(values).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_stored_decides_as_what_can_be_come_to_from_subject_and_resource() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/authzen/bundle");
+        let bundle = crate::Bundle::load(&folder).unwrap();
+        let authzen = bundle.authzen().unwrap();
+        let things = |kind: &str| -> Vec<Thing> {
+            let thing = |id: &str| Thing { kind: kind.to_owned(), id: id.to_owned(), ..Thing::default() };
+            authzen.ids(kind).map(thing).collect()
+        };
+        let (mut asked, mut allowed) = (0, 0);
+        for (subject, resource) in things("user")
+            .iter()
+            .flat_map(|user| things("record").into_iter().map(move |record| (user, record)))
+        {
+            for (name, action) in &authzen.actions {
+                let of = [subject, &resource].map(|thing| authzen.uid(thing).unwrap());
+                let answers = |entities: &Entities| {
+                    let [subject, resource] = of.clone();
+                    let request =
+                        Request::new(subject, action.uid.clone(), resource, Context::empty(), None).unwrap();
+                    Authorizer::new().is_authorized(&request, &action.policies, entities).decision()
+                };
+                let own = authzen.own((subject, &of[0]), (&resource, &of[1])).unwrap();
+                let decision = answers(&authzen.entities);
+                assert_eq!(decision, answers(&own), "{subject:?} {name} {resource:?}");
+                asked += 1;
+                allowed += usize::from(decision == Decision::Allow);
+            }
+        }
+        assert!(allowed > 0 && allowed < asked, "{allowed} of {asked}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid};
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid};
 use serde_json::{Map, Value};
 
 use super::Type;
@@ -14,22 +14,25 @@ const PARENTS: &str = "$in";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
     kinds: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
-    entities: HashMap<EntityUid, Known>,
+    links: HashMap<EntityUid, Links>,
 }
 
+/// Where a policy can come to from an entity.
 #[derive(Debug, Clone)]
-struct Known {
-    entity: Entity,
+struct Links {
     parents: HashSet<EntityUid>,
     /// Parents and entities that attributes name, directly.
     next: Vec<EntityUid>,
 }
 
 impl Stored {
-    /// Reads `data.authzen.entities`; the error says what is wrong with which.
-    pub(super) fn read(data: Option<&Value>, types: &HashMap<String, Type>) -> Result<Self, String> {
-        let mut stored = Self::default();
-        let Some(data) = data else { return Ok(stored) };
+    /// Reads `data.authzen.entities`, and gives the entities beside; the error says what is wrong with which.
+    pub(super) fn read(
+        data: Option<&Value>,
+        types: &HashMap<String, Type>,
+    ) -> Result<(Self, Vec<Entity>), String> {
+        let (mut stored, mut entities) = (Self::default(), Vec::new());
+        let Some(data) = data else { return Ok((stored, entities)) };
         let kinds = data.as_object().ok_or("`entities` maps types to ids, like `user: {alice: {}}`")?;
         for (kind, members) in kinds {
             let found = types.get(kind).ok_or_else(|| {
@@ -46,12 +49,13 @@ impl Stored {
                     _ => return Err(format!("the properties of {kind} `{id}` are no object")),
                 };
                 let known = known(&uid, &properties, found, types);
-                let known = known.map_err(|why| format!("of the {kind} `{id}` {why}"))?;
-                stored.entities.insert(uid, known);
+                let (entity, links) = known.map_err(|why| format!("of the {kind} `{id}` {why}"))?;
+                entities.push(entity);
+                stored.links.insert(uid, links);
                 stored.kinds.entry(kind.clone()).or_default().insert(id.clone(), properties);
             }
         }
-        Ok(stored)
+        Ok((stored, entities))
     }
 
     pub(super) fn ids(&self, kind: &str) -> impl Iterator<Item = &str> {
@@ -63,18 +67,18 @@ impl Stored {
     }
 
     pub(super) fn parents(&self, uid: &EntityUid) -> HashSet<EntityUid> {
-        self.entities.get(uid).map(|known| known.parents.clone()).unwrap_or_default()
+        self.links.get(uid).map(|links| links.parents.clone()).unwrap_or_default()
     }
 
-    /// Adds an entity and all that a policy can come to from it, each once.
-    pub(super) fn reach(&self, from: &EntityUid, own: &mut Vec<Entity>) {
-        let Some(known) = self.entities.get(from) else { return };
+    /// Adds an entity of those that are stored, and all that a policy can come to from it, each once.
+    pub(super) fn reach(&self, from: &EntityUid, all: &Entities, own: &mut Vec<Entity>) {
+        let (Some(links), Some(entity)) = (self.links.get(from), all.get(from)) else { return };
         if own.iter().any(|entity| entity.uid() == *from) {
             return;
         }
-        own.push(known.entity.clone());
-        for next in &known.next {
-            self.reach(next, own);
+        own.push(entity.clone());
+        for next in &links.next {
+            self.reach(next, all, own);
         }
     }
 }
@@ -84,7 +88,7 @@ fn known(
     properties: &Map<String, Value>,
     found: &Type,
     types: &HashMap<String, Type>,
-) -> Result<Known, String> {
+) -> Result<(Entity, Links), String> {
     let values = found.shape.values(|name| properties.get(name))?;
     let parents = match properties.get(PARENTS) {
         None => HashSet::new(),
@@ -99,7 +103,7 @@ fn known(
     let named =
         named.into_iter().map(|(name, id)| EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id)));
     let next = parents.iter().cloned().chain(named).collect();
-    Ok(Known { entity: entity.map_err(|e| e.to_string())?, parents, next })
+    Ok((entity.map_err(|e| e.to_string())?, Links { parents, next }))
 }
 
 fn parent(item: &Value, types: &HashMap<String, Type>) -> Result<EntityUid, String> {
