@@ -62,5 +62,5 @@ pub use permission::not_permitted;
 pub use plan::{PlanFile, check as check_plan};
 pub use projection::{Projections, RunRow, TrialCounts};
 pub use state::{Effect, Run, Status, StepState, StepStatus};
-pub use store::{find, list, load, run_id, trial_counts};
+pub use store::{find, list, load, run_id, run_id_of_key, trial_counts};
 pub use submit::{Request, submit, unsubmitted};

@@ -138,10 +138,23 @@ pub(crate) fn add(
 
 /// A name for a run: sortable by time, with 80 random bits.
 pub fn run_id(time: Timestamp, random: [u8; 10]) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let millis = u128::try_from(time.unix_micros() / 1_000).unwrap_or(0) & ((1 << 48) - 1);
     let random = random.iter().fold(0u128, |all, byte| (all << 8) | u128::from(*byte));
-    let bits = (millis << 80) | random;
+    named_by((millis << 80) | random)
+}
+
+/// A name for the run that somebody submits under a key of their own: the same key, the same run. Nobody else
+/// comes to it, and it is not sortable by time.
+///
+/// `author` is who submits, in the text form.
+pub fn run_id_of_key(author: &str, tenant: &TenantPath, key: &str) -> Result<String, StoreError> {
+    let digest = Digest::of_canonical(&(author, tenant, key))?;
+    let bits = digest.as_bytes().iter().take(16).fold(0u128, |all, byte| (all << 8) | u128::from(*byte));
+    Ok(named_by(bits))
+}
+
+fn named_by(bits: u128) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let digit = |at: u32| DIGITS.get((bits >> (5 * at)) as usize & 31).map_or('0', |d| char::from(*d));
     format!("run-{}", (0..26).rev().map(digit).collect::<String>())
 }

@@ -51,6 +51,17 @@ pub(crate) async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, P
     }
 }
 
+/// Under which key whoever asks may ask again, if they gave one.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=200).contains(&key.len()) && keys.next().is_none());
+    let key = key.ok_or_else(|| {
+        Problem::unusable("`Idempotency-Key` is not one text of 1 to 200 visible characters".to_owned())
+    })?;
+    Ok(Some(key.to_owned()))
+}
+
 /// Refuses what does not say that it is JSON.
 pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: String| {

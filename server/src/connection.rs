@@ -213,7 +213,8 @@ async fn control(
         }
         false => Bytes::new(),
     };
-    let request = control::Request { method: head.method.clone(), path, query, body: bytes };
+    let key = body::idempotency_key(&head.headers)?;
+    let request = control::Request { method: head.method.clone(), path, query, body: bytes, key };
     let desk = Desk { shared: local.shared.clone(), active, caller };
     let answered = tokio::task::spawn_blocking(move || control::answer(&desk, &request));
     answered.await.unwrap_or_else(|_| Err(Problem::internal("a defect of cku; what was asked was not done")))

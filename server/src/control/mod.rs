@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) path: Vec<String>,
     pub(crate) query: Query,
     pub(crate) body: Bytes,
+    /// Under which whoever asks may ask again, and nothing is done twice.
+    pub(crate) key: Option<String>,
 }
 
 /// Who asks, and all that an answer is made from.

@@ -25,7 +25,8 @@ use crate::{
 /// Runs of one page.
 const PAGE: usize = 100;
 
-/// `POST /v1/runs`: 201 with what the gates say.
+/// `POST /v1/runs`: 201 with what the gates say. Under an `Idempotency-Key` that was used before for the same,
+/// 200 with that run as it stands.
 pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let mut members = desk.members(request)?;
     let home = desk.caller.principal().tenant.clone();
@@ -43,12 +44,22 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|e| Problem::internal(format!("no random bytes: {e}")))?;
     let time = desk.now();
-    let id = run_id(time, random);
+    let id = match &request.key {
+        None => run_id(time, random),
+        Some(key) => cku_runs::run_id_of_key(&desk.caller.name, &tenant, key).map_err(|e| of_store(&e))?,
+    };
     let (by, workspace) = (desk.by().clone(), String::new());
     let wanted = cku_runs::Request { id, tenant, mode, by, submission, workspace, confined: true, time };
-    let run = cku_runs::submit(&desk.shared.journal, wanted).map_err(|e| of_store(&e))?;
+    let run = match cku_runs::submit(&desk.shared.journal, wanted.clone()) {
+        Ok(run) => run,
+        Err(error) if error.is_conflict() && request.key.is_some() => return submitted_before(desk, wanted),
+        Err(error) => return Err(of_store(&error)),
+    };
     let location = format!("/v1/runs/{}", run.id);
-    let mut answered = ask_gates(desk, run)?;
+    let mut answered = match request.key {
+        None => ask_gates(desk, run)?,
+        Some(_) => decided_once(desk, run)?,
+    };
     if let (false, Some(members)) = (unknown.is_empty(), answered.as_object_mut()) {
         let warnings = unknown.iter().map(|path| json!(format!("`submission.{path}` is not read")));
         members.insert("warnings".to_owned(), Value::Array(warnings.collect()));
@@ -58,6 +69,33 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
         answer.headers_mut().insert(hyper::header::LOCATION, location);
     }
     Ok(answer)
+}
+
+/// The run that was submitted before under the same key, if it is the same work.
+fn submitted_before(desk: &Desk, wanted: cku_runs::Request) -> Result<Answer, Problem> {
+    let journal = &desk.shared.journal;
+    let before = cku_runs::load(journal, &wanted.tenant, &wanted.id).map_err(|e| of_store(&e))?;
+    let wanted = cku_runs::unsubmitted(wanted).map_err(|e| of_store(&e))?;
+    if before.subject_digest() != wanted.subject_digest() {
+        return Err(Problem::conflict(format!(
+            "the `Idempotency-Key` was used for other work, the run `{}`; use another one",
+            before.id
+        )));
+    }
+    Ok(answer::json(&decided_once(desk, before)?))
+}
+
+/// The run with what the gates say of it. Whoever was cut off before they were asked left a run without their
+/// word; of several that ask at once, one asks them.
+fn decided_once(desk: &Desk, run: Run) -> Result<Value, Problem> {
+    if run.decided.is_some() {
+        return Ok(document(&run, None, None));
+    }
+    let (tenant, id) = (run.tenant.clone(), run.id.clone());
+    ask_gates(desk, run).or_else(|problem| {
+        let run = cku_runs::load(&desk.shared.journal, &tenant, &id).map_err(|e| of_store(&e))?;
+        if run.decided.is_some() { Ok(document(&run, None, None)) } else { Err(problem) }
+    })
 }
 
 /// Whether whoever asks may start work there at all: what is submitted is an entry of that tenant. A denial is

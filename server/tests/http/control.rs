@@ -89,6 +89,46 @@ impl Office {
 }
 
 #[test]
+fn what_is_submitted_twice_under_one_key_is_one_run() {
+    let office = Office::new();
+    let wanted = json!({"tenant": "acme/payments", "mode": "staging", "submission": release()});
+    let keyed = |token: &str, key: &str, wanted: &Value| {
+        office.post("/v1/runs", &format!("{token}Idempotency-Key: {key}\r\n"), wanted)
+    };
+    // At once, as by a client that does not wait for its answer.
+    let came: Vec<Came> = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| keyed(&office.ci(), "build-17", &wanted))).collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let runs: std::collections::BTreeSet<String> =
+        came.iter().map(|came| came.json()["run"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(runs.len(), 1, "{came:?}");
+    let mut statuses: Vec<u16> = came.iter().map(|came| came.status).collect();
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], statuses[3]), (200, 201), "{statuses:?}");
+    assert_eq!(
+        office.get("/v1/runs?tenant=acme/payments", &office.ci()).json()["runs"].as_array().unwrap().len(),
+        1
+    );
+    // Later it is the run as it stands.
+    let again = keyed(&office.ci(), "build-17", &wanted);
+    assert_eq!((again.status, again.json()["status"].clone()), (200, json!("waiting")));
+    let mut other = wanted.clone();
+    other["submission"]["intent"] = json!("something else");
+    let refused = keyed(&office.ci(), "build-17", &other);
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.told().contains("used for other work"), "{}", refused.told());
+    // Another key, or somebody else's: another run.
+    assert_eq!(keyed(&office.ci(), "build-18", &wanted).status, 201);
+    let agent = office.token(PrincipalKind::ServiceAccount, "ci-2", "acme/payments");
+    assert_eq!(keyed(&agent, "build-17", &wanted).status, 201);
+    for unfit in ["", &"k".repeat(201), "a\r\nIdempotency-Key: b"] {
+        assert_eq!(keyed(&office.ci(), unfit, &wanted).status, 400, "{unfit}");
+    }
+}
+
+#[test]
 fn a_run_waits_is_approved_and_asked_about_again() {
     let office = Office::new();
     let submitted = office.submit("staging");
