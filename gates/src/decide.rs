@@ -1,6 +1,9 @@
 //! The pipeline: the gates of a mode, in order, to one decision.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use cku_engine::{SequenceStep, Worker};
 use cku_lang::Enforcement;
@@ -97,6 +100,7 @@ fn outcome(step: &SequenceStep, said: GateVerdict, evaluation: &Evaluation<'_>) 
         reached: true,
         overridden_by,
         reasons: said.reasons,
+        observed: said.observed,
     }
 }
 
@@ -117,5 +121,6 @@ fn unreached(step: &SequenceStep) -> GateOutcome {
         reached: false,
         overridden_by: Vec::new(),
         reasons: Vec::new(),
+        observed: BTreeMap::new(),
     }
 }

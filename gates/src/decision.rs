@@ -1,5 +1,7 @@
 //! Decisions: the verdict of a run and how each gate came to its own.
 
+use std::collections::BTreeMap;
+
 use cku_base::Digest;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -67,6 +69,10 @@ pub struct GateOutcome {
     pub overridden_by: Vec<String>,
     /// Why, sorted by rule.
     pub reasons: Vec<Reason>,
+    /// The facts that learnable thresholds were compared with, by the names of the thresholds, each in the
+    /// unit of its type; no part of what is decided.
+    #[serde(skip)]
+    pub observed: BTreeMap<String, i64>,
 }
 
 fn enforcement<S: Serializer>(value: &cku_lang::Enforcement, serializer: S) -> Result<S::Ok, S::Error> {

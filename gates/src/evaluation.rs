@@ -35,6 +35,8 @@ pub(crate) struct Evaluation<'e> {
 pub(crate) struct GateVerdict {
     pub(crate) verdict: Verdict,
     pub(crate) reasons: Vec<Reason>,
+    /// What learnable thresholds were compared with.
+    pub(crate) observed: BTreeMap<String, i64>,
 }
 
 impl<'e> Evaluation<'e> {
@@ -108,7 +110,8 @@ impl<'e> Evaluation<'e> {
             RuleVerdict::Reject(policies) => (Verdict::Reject, policies),
         };
         let reasons = policies.iter().map(|id| self.reason(id, rules, &facts, &denials));
-        Ok(GateVerdict { verdict, reasons: reasons.collect::<Result<_, _>>()? })
+        let reasons = reasons.collect::<Result<_, _>>()?;
+        Ok(GateVerdict { verdict, reasons, observed: observed(rules, &facts) })
     }
 
     /// Asks what the gate's `require access` clauses ask; an answer whose fact is missing stays out.
@@ -215,7 +218,7 @@ impl<'e> Evaluation<'e> {
         });
         let mut reasons: Vec<Reason> = reasons.collect();
         reasons.sort_by(|a, b| (&a.rule, &a.message).cmp(&(&b.rule, &b.message)));
-        Ok(GateVerdict { verdict: said.verdict, reasons })
+        Ok(GateVerdict { verdict: said.verdict, reasons, observed: BTreeMap::new() })
     }
 }
 
@@ -236,7 +239,17 @@ struct RegoReason {
 
 fn rejected(detail: String, source: Option<String>) -> GateVerdict {
     let reason = Reason::of_engine("evaluation_error", detail, source);
-    GateVerdict { verdict: Verdict::Reject, reasons: vec![reason] }
+    GateVerdict { verdict: Verdict::Reject, reasons: vec![reason], observed: BTreeMap::new() }
+}
+
+/// The facts that learnable thresholds are compared with; one that is missing is left out.
+fn observed(rules: &Rules, facts: &Facts) -> BTreeMap<String, i64> {
+    let compared =
+        rules.learnable().filter_map(|(threshold, _, comparison)| match facts.get(&comparison.fact) {
+            Some(FactValue::Number(fact)) => Some((threshold.name.clone(), *fact)),
+            _ => None,
+        });
+    compared.collect()
 }
 
 fn targets(fact: Option<&FactValue>) -> Option<Vec<&str>> {

@@ -73,6 +73,23 @@ pub struct Rules {
     pub missing: Vec<Missing>,
 }
 
+impl Rules {
+    /// The thresholds that may be learned, each with the one comparison of a PAUSE rule that it stands in.
+    ///
+    /// One that no such rule compares, or several do, is left out: moving it would mean more than one thing.
+    pub fn learnable(&self) -> impl Iterator<Item = (&Threshold, &Rule, &Comparison)> {
+        self.thresholds.iter().filter(|threshold| threshold.learn).filter_map(|threshold| {
+            let of = |rule: &&Rule| {
+                let bound = rule.comparison.as_ref().map(|comparison| &comparison.bound);
+                bound.is_some_and(|bound| *bound == Bound::Threshold(threshold.name.clone()))
+            };
+            let mut rules = self.rules.iter().filter(of);
+            let only = rules.next().filter(|rule| rule.kind == RuleKind::Pause && rules.next().is_none())?;
+            Some((threshold, only, only.comparison.as_ref()?))
+        })
+    }
+}
+
 /// A value that Rego computes and rules compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {

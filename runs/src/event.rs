@@ -89,6 +89,10 @@ pub struct Decided {
     pub replayable: bool,
     /// The decision in full.
     pub decision: Value,
+    /// The facts that learnable thresholds were compared with, by `gate.threshold`, each in the unit of its
+    /// type: what the learner sees of a run that passed, too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: BTreeMap<String, i64>,
     /// The policy diff whose canary decided; none where what is active did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Digest>,

@@ -1,5 +1,7 @@
 //! Asking the gates about a run, and keeping what they said.
 
+use std::collections::BTreeMap;
+
 use cku_authority::{Chains, StoreError};
 use cku_base::{Digest, Timestamp, canonical};
 use cku_engine::Worker;
@@ -124,6 +126,7 @@ pub fn judge(
         input: Digest::of(&kept.bytes),
         replayable: kept.replayable,
         decision: serde_json::to_value(&decision).map_err(StoreError::from)?,
+        observed: observed(&decision),
         canary: match trial {
             Trial::Canary(diff) => Some(diff),
             _ => None,
@@ -134,6 +137,14 @@ pub fn judge(
         },
     };
     Ok(Judged { decided, decision, input, bytes: kept.bytes })
+}
+
+/// What learnable thresholds were compared with, by `gate.threshold`.
+fn observed(decision: &Decision) -> BTreeMap<String, i64> {
+    let of_gates = decision.gates.iter().flat_map(|gate| {
+        gate.observed.iter().map(|(threshold, fact)| (format!("{}.{threshold}", gate.gate), *fact))
+    });
+    of_gates.collect()
 }
 
 /// What a bundle in shadow says of an input that was decided; whatever goes wrong there stays there.

@@ -112,6 +112,7 @@ mod tests {
             reached: true,
             overridden_by: vec!["user:rhea@acme.example".to_owned()],
             reasons: vec![reason("0 of 1 voters"), reason("support 0.0000 is below 0.5000")],
+            observed: Default::default(),
         };
         let shown = remark(&gate).replace("\u{1b}[2m", "<").replace("\u{1b}[0m", ">");
         assert_eq!(shown, "<advice only>; <overridden by user:rhea@acme.example>; 0 of 1 voters (+1)");

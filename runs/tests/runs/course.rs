@@ -481,6 +481,7 @@ fn decided(run: Run, verdict: &str) -> Run {
         input: Digest::of(b"input"),
         replayable: true,
         decision: json!({"gates": [{"gate": "plan_approval"}, {"gate": "release"}]}),
+        observed: Default::default(),
         canary: None,
         shadow: None,
     };
