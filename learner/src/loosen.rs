@@ -1,0 +1,244 @@
+//! The loosen detector: bets against "this looser threshold fails more often than ε".
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bits,
+    grid::{Band, Cut},
+    loss::Loss,
+    route::{Certifying, Propensity},
+    settings::Settings,
+};
+
+/// The stakes λ, as shares of the greatest one, and the share of the wealth that is bet with each.
+pub const STAKES: [(f64, f64); 4] = [(1.0, 0.4), (0.5, 0.3), (0.25, 0.2), (0.1, 0.1)];
+
+/// Part of the greatest stake that keeps the wealth positive.
+const CAUTION: f64 = 0.95;
+
+/// Far above any level; it keeps the numbers finite where a proposal is held back.
+const CEILING: f64 = 1e200;
+
+/// The wealth of the bets for each candidate g = 1..=G, the threshold that lets g more bands pass.
+///
+/// On the outcome of a run in the bands of the candidate, x = w(ε − l), w = 1 for a run that passed and 1/p for
+/// one that exploration let through; W ← W·(1 + λx). Let the failure rate of the candidate be above ε, given
+/// the past. A run of its bands, whether it passes or is drawn, has E[x] = E[ε − l] ≤ 0 over draw and outcome,
+/// because the draw has probability p and nothing else decides. λ is fixed in advance, so W is a
+/// supermartingale; 1 + λx ≥ 1 − CAUTION > 0 because x ≥ −(1 − ε)/p. There are at most J + L starts in N
+/// outcomes, each with an expected wealth of at most 1 at any stopping time: the sum reaches (J + L)/δ with
+/// probability at most δ (Waudby-Smith and Ramdas, arXiv 2010.09686; Xu, Karampatziakis and Mineiro,
+/// arXiv 2406.10490). Candidates are tested in a fixed sequence, so no further correction is due (Angelopoulos
+/// et al., arXiv 2110.01052): a wrong proposal needs the first wrong candidate to be certified.
+///
+/// Advisory evidence has another type, and this detector cannot be given it:
+///
+/// ```compile_fail
+/// use cku_learner::{Advisory, Band, Cut, LoosenDetector, Loss, Settings};
+/// let settings = Settings::default();
+/// let mut detector = LoosenDetector::new(&settings);
+/// detector.observe(&settings, Cut(20), Band(20), Advisory, Loss::NONE);
+/// ```
+///
+/// The same call with certifying evidence:
+///
+/// ```
+/// use cku_learner::{Band, Certifying, Cut, LoosenDetector, Loss, Settings};
+/// let settings = Settings::default();
+/// let mut detector = LoosenDetector::new(&settings);
+/// detector.observe(&settings, Cut(20), Band(20), Certifying::Passed, Loss::NONE);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoosenDetector {
+    /// Per candidate the sum over starts, per stake.
+    candidates: Vec<Wealth>,
+    /// Outcomes since the last start.
+    since_start: u32,
+    /// Starts that are left in the window.
+    starts_left: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Wealth(#[serde(with = "bits::array")] [f64; STAKES.len()]);
+
+impl Wealth {
+    fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+impl LoosenDetector {
+    /// A detector at the start of a window.
+    pub fn new(settings: &Settings) -> Self {
+        let bands = usize::from(settings.get().exploration_bands);
+        let mut new = Self {
+            candidates: vec![Wealth::default(); bands],
+            since_start: 0,
+            starts_left: settings.starts(),
+        };
+        new.start();
+        new
+    }
+
+    /// Takes in one matured outcome of a run of this band, decided at the threshold `cut`.
+    ///
+    /// Evidence with another propensity than the declared one, or without any declared, is not taken in: a
+    /// bet on it could have lost more than was staked.
+    pub fn observe(
+        &mut self,
+        settings: &Settings,
+        cut: Cut,
+        band: Band,
+        evidence: Certifying,
+        loss: Loss,
+    ) -> bool {
+        let Some(declared) = settings.propensity() else { return false };
+        let (first, weight) = match evidence {
+            Certifying::Passed if cut.passes(band) => (0, 1.0),
+            Certifying::Explored { propensity } if propensity == declared && !cut.passes(band) => {
+                (usize::from(band.0 - cut.0), 1.0 / propensity.probability())
+            }
+            Certifying::Passed | Certifying::Explored { .. } => return false,
+        };
+        let x = weight * (settings.certified_rate() - loss.value());
+        let cap = greatest_stake(settings, declared);
+        let growth = STAKES.map(|(share, _)| 1.0 + share * cap * x);
+        for candidate in self.candidates.iter_mut().skip(first) {
+            for (wealth, growth) in candidate.0.iter_mut().zip(growth) {
+                *wealth = (*wealth * growth).min(CEILING);
+            }
+        }
+        self.since_start += 1;
+        if self.since_start >= settings.get().fresh_start {
+            self.start();
+        }
+        true
+    }
+
+    /// The wealth of each candidate, summed over starts.
+    pub fn wealth(&self) -> impl Iterator<Item = f64> {
+        self.candidates.iter().map(Wealth::total)
+    }
+
+    /// The number of bands by which the threshold may be loosened: the largest certified prefix, none where
+    /// the first candidate is not certified.
+    pub fn certified(&self, settings: &Settings) -> Option<u16> {
+        let level = settings.loosen_level();
+        let prefix = self.wealth().take_while(|wealth| *wealth >= level).count();
+        u16::try_from(prefix).ok().filter(|bands| *bands > 0)
+    }
+
+    /// Forgets the evidence, as the threshold changed; it is one of the window's starts.
+    pub fn restart(&mut self) {
+        self.candidates.iter_mut().for_each(|candidate| *candidate = Wealth::default());
+        self.start();
+    }
+
+    /// A fresh unit of wealth, while the window has starts left.
+    fn start(&mut self) {
+        self.since_start = 0;
+        if self.starts_left == 0 {
+            return;
+        }
+        self.starts_left -= 1;
+        for candidate in &mut self.candidates {
+            for (wealth, (_, share)) in candidate.0.iter_mut().zip(STAKES) {
+                *wealth += share;
+            }
+        }
+    }
+}
+
+/// The greatest λ.
+fn greatest_stake(settings: &Settings, declared: Propensity) -> f64 {
+    CAUTION * declared.probability() / (1.0 - settings.certified_rate())
+}
+
+#[cfg(test)]
+mod tests {
+    use cku_base::BasisPoints;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::Declared;
+
+    fn settings(rate: u32) -> Settings {
+        let exploration_rate = BasisPoints::try_from(rate).unwrap();
+        Settings::check(Declared { exploration_rate, exploration_bands: 3, ..Declared::default() }).unwrap()
+    }
+
+    fn explored(points: u32) -> Certifying {
+        Certifying::Explored { propensity: points.try_into().unwrap() }
+    }
+
+    #[test]
+    fn the_expected_wealth_at_the_tested_rate_is_what_was_staked() {
+        // Enumerated: the run passes, or is drawn (p) or not; it fails or not; all at rate ε.
+        let settings = settings(3_000);
+        let (cut, eps, p) = (Cut(10), 0.05, 0.3);
+        let after = |band: u16, evidence, loss| {
+            let mut detector = LoosenDetector::new(&settings);
+            assert!(detector.observe(&settings, cut, Band(band), evidence, loss));
+            detector.wealth().collect::<Vec<_>>()
+        };
+        let passed = [after(3, Certifying::Passed, Loss::NONE), after(3, Certifying::Passed, Loss::FULL)];
+        let drawn = [after(11, explored(3_000), Loss::NONE), after(11, explored(3_000), Loss::FULL)];
+        for g in 0..3 {
+            assert!(((1.0 - eps) * passed[0][g] + eps * passed[1][g] - 1.0).abs() < 1e-12);
+            let mean = p * ((1.0 - eps) * drawn[0][g] + eps * drawn[1][g]) + (1.0 - p);
+            assert!((mean - 1.0).abs() < 1e-12);
+        }
+        assert!((drawn[0][0] - 1.0).abs() < 1e-12, "a run of band 11 is no evidence for candidate 11");
+        assert!(drawn[1][1] > 0.0 && drawn[1][1] < 0.7, "{}", drawn[1][1]);
+    }
+
+    #[test]
+    fn evidence_at_another_rate_is_not_taken_in() {
+        let settings = settings(3_000);
+        let mut detector = LoosenDetector::new(&settings);
+        let before = detector.clone();
+        assert!(!detector.observe(&settings, Cut(10), Band(11), explored(1_000), Loss::NONE));
+        assert!(!detector.observe(&settings, Cut(10), Band(9), explored(3_000), Loss::NONE));
+        assert!(!detector.observe(&settings, Cut(10), Band(11), Certifying::Passed, Loss::NONE));
+        assert_eq!(detector, before);
+        let without = Settings::default();
+        assert!(!detector.observe(&without, Cut(10), Band(2), Certifying::Passed, Loss::NONE));
+    }
+
+    #[test]
+    fn a_candidate_is_certified_only_if_all_before_it_are() {
+        let settings = settings(10_000);
+        let mut detector = LoosenDetector::new(&settings);
+        let feed = |detector: &mut LoosenDetector, band: u16, loss| {
+            for _ in 0..400 {
+                let evidence = if band < 10 { Certifying::Passed } else { explored(10_000) };
+                detector.observe(&settings, Cut(10), Band(band), evidence, loss);
+            }
+        };
+        feed(&mut detector, 0, Loss::NONE);
+        assert_eq!(detector.certified(&settings), Some(3));
+        feed(&mut detector, 11, Loss::FULL);
+        assert_eq!(detector.certified(&settings), Some(1), "band 11 fails, band 10 was never seen to");
+    }
+
+    proptest! {
+        #[test]
+        fn the_wealth_stays_positive_and_starts_are_counted(
+            rate in 1u32..=10_000, runs in prop::collection::vec((0u16..14, any::<bool>()), 0..300), restarts in 0..40,
+        ) {
+            let settings = settings(rate);
+            let mut detector = LoosenDetector::new(&settings);
+            for (band, failed) in runs {
+                let evidence = if band < 10 { Certifying::Passed } else { explored(rate) };
+                let loss = if failed { Loss::FULL } else { Loss::NONE };
+                detector.observe(&settings, Cut(10), Band(band), evidence, loss);
+                prop_assert!(detector.wealth().all(|wealth| wealth > 0.0));
+            }
+            (0..restarts).for_each(|_| detector.restart());
+            let none = detector.starts_left == 0;
+            prop_assert_eq!(none, restarts >= 13, "J + L = 14 starts");
+            prop_assert_eq!(detector.wealth().all(|wealth| wealth == 0.0), restarts >= 14);
+        }
+    }
+}
