@@ -102,6 +102,12 @@ kinds! {
     RunEnded = "run.ended/1",
     /// Something was found out about a run later.
     RunLabelled = "run.labelled/1",
+    /// The learner proposed a policy diff.
+    LearnerProposed = "learner.proposed/1",
+    /// A policy diff of the learner came to an end other than by becoming active.
+    LearnerSettled = "learner.settled/1",
+    /// The learner was told to propose nothing, or to go on.
+    LearnerPaused = "learner.paused/1",
 }
 
 impl Kind {

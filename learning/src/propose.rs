@@ -1,0 +1,153 @@
+//! A policy diff of what was raised.
+
+use std::collections::BTreeMap;
+
+use cku_authority::{BundleError, Modes, Purpose, StoreError, load_bundle, rollout};
+use cku_base::{Digest, TenantPath, Timestamp};
+use cku_changes::diff::{self, Diff, Proposal, ProposeError};
+use cku_engine::{Bundle, Sources, Worker};
+use cku_gates::Submitter;
+use cku_journal::{Journal, Kind};
+use cku_lang::{EditError, GateBody, ThresholdValue, add_threshold_value, set_threshold};
+use cku_learner::Direction;
+
+use crate::{
+    following::Raised,
+    notes::{self, LearnerProposed},
+};
+
+/// How long a diff of the learner can be approved.
+const APPROVABLE: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+
+/// Why no policy diff was made of what was raised.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposalError {
+    /// The bundle that decides cannot be loaded.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The threshold is not where it was.
+    #[error("the threshold `{0}` is not in the bundle that decides in `{1}` any more")]
+    Gone(String, String),
+    /// Its value was changed meanwhile.
+    #[error("`{0}` is {1} now, and was {2} when this was raised")]
+    Moved(String, i64, i64),
+    /// Its file could not be changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The bundle does not load with it.
+    #[error("the bundle does not load with the change: {0}")]
+    Unloadable(String),
+    /// Change control refused it.
+    #[error(transparent)]
+    Refused(#[from] ProposeError),
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A policy diff that the learner proposed.
+#[derive(Debug)]
+pub struct Proposed {
+    /// The diff.
+    pub diff: Diff,
+    /// The digest of its evidence.
+    pub evidence: Digest,
+}
+
+/// Makes a policy diff of what was raised, in the name of the learner's account, with its evidence in the
+/// tenant's chain. `worker` asks the bundle of change control.
+///
+/// What was proposed already is not proposed again, whatever came between.
+pub fn propose(
+    journal: &Journal,
+    worker: &mut Worker,
+    tenant: &TenantPath,
+    raised: &Raised,
+    (by, now): (&Submitter, Timestamp),
+) -> Result<Proposed, ProposalError> {
+    let evidence = raised.evidence.digest().map_err(StoreError::from)?;
+    let origin = format!("learner: evidence {evidence}");
+    let diff = match proposed_before(journal, &origin)? {
+        Some(diff) => diff,
+        None => {
+            let bundle = changed(journal, raised)?;
+            let proposal = Proposal {
+                title: title(tenant, raised),
+                purpose: Purpose::Gates,
+                modes: Modes::of([raised.mode.as_str()]),
+                bundle: &bundle,
+                base: None,
+                by: by.clone(),
+                time: now,
+                expires_at: now.after(APPROVABLE).unwrap_or(now),
+                origin,
+            };
+            diff::propose(journal, worker, &proposal)?
+        }
+    };
+    let (mode, threshold) = (raised.mode.clone(), raised.threshold.clone());
+    let noted = LearnerProposed { mode, threshold, diff: diff.id, evidence };
+    let blob = (tenant.clone(), raised.evidence.bytes().map_err(StoreError::from)?);
+    notes::write(journal, tenant, Kind::LearnerProposed, by, &noted, vec![blob])?;
+    Ok(Proposed { diff, evidence })
+}
+
+/// The diff that was made of the same evidence, by somebody who was cut off before it was noted.
+fn proposed_before(journal: &Journal, origin: &str) -> Result<Option<Diff>, StoreError> {
+    for (id, _) in diff::list(journal)? {
+        let diff = diff::load(journal, &id)?;
+        if diff.proposed.origin == origin {
+            return Ok(Some(diff));
+        }
+    }
+    Ok(None)
+}
+
+fn title(tenant: &TenantPath, raised: &Raised) -> String {
+    let evidence = &raised.evidence;
+    let verb = match (evidence.expiry, evidence.direction) {
+        (true, _) => "End the tightening of",
+        (false, Direction::Tighten) => "Tighten",
+        (false, Direction::Loosen) => "Loosen",
+    };
+    format!(
+        "{verb} {} in {} from {} to {}, by outcomes of {tenant}",
+        raised.threshold, raised.mode, evidence.from, evidence.to
+    )
+}
+
+/// The bundle that decides in the mode, with the one value changed.
+fn changed(journal: &Journal, raised: &Raised) -> Result<Bundle, ProposalError> {
+    let gone = || ProposalError::Gone(raised.threshold.clone(), raised.mode.clone());
+    let rollout = rollout(journal, Purpose::Gates)?;
+    let active = rollout.in_mode(&raised.mode).ok_or(BundleError::NoGenesis)?;
+    let bundle = load_bundle(journal, active.activated.revision)?;
+    let scope = &raised.evidence.scope;
+    let gate = bundle.gate(&scope.gate).ok_or_else(gone)?;
+    let GateBody::Rules(rules) = &gate.body else { return Err(gone()) };
+    let threshold =
+        rules.thresholds.iter().find(|t| t.name == scope.threshold && t.learn).ok_or_else(gone)?;
+    let (is, was) = (threshold.value(&raised.mode), raised.evidence.from);
+    if is != was {
+        return Err(ProposalError::Moved(raised.threshold.clone(), is, was));
+    }
+    let path = &gate.place.file;
+    let text = bundle.sources().text(path).ok_or_else(gone)?;
+    let to = raised.evidence.to;
+    let mode = raised.mode.as_str();
+    let text = match threshold.by_mode.contains_key(mode) {
+        true => {
+            let which = ThresholdValue { gate: &gate.name, threshold: &threshold.name, mode: Some(mode) };
+            set_threshold(text, which, to)?
+        }
+        false => add_threshold_value(text, &gate.name, &threshold.name, mode, to)?,
+    };
+    let files = bundle.sources().files().iter();
+    let mut files: BTreeMap<String, String> =
+        files.map(|file| (file.path.clone(), file.text.to_string())).collect();
+    files.insert(path.clone(), text);
+    Bundle::from_sources(Sources::from_files(files)).map_err(|error| {
+        let told: Vec<String> = error.diagnostics.iter().map(|d| d.message.clone()).collect();
+        ProposalError::Unloadable(told.join("; "))
+    })
+}

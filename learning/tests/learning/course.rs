@@ -1,0 +1,210 @@
+//! From outcomes to a diff that people approve, and back.
+
+use cku_changes::diff;
+use cku_gates::ApprovalDecision;
+use cku_learner::Direction;
+use cku_learning::{Following, LearnerPaused, LearnerSettled, Settlement, pause, propose, settle, verify};
+use cku_runs::Outcome;
+
+use crate::place::{Course, Place, acme, bundle, learner, person};
+
+/// Outcomes are final after a minute; no source is left out.
+const SETTINGS: &str = "
+defaults: { maturity_seconds: 60, left_out: 0, burst_expiry: 0, cool_down: 20 }
+thresholds:
+  quality.min_line_coverage: { epsilon: 0.05, delta: 0.01, window: 2000 }
+";
+
+const THRESHOLD: &str = "quality.min_line_coverage";
+
+fn followed(place: &Place) -> Following {
+    let mut following = Following::new(acme());
+    following.follow(&place.journal, None).unwrap();
+    following
+}
+
+/// Runs of which those with little coverage fail three times of ten; all pass at 60 %.
+fn bad_weeks(place: &Place, runs: std::ops::Range<usize>) {
+    for number in runs {
+        let coverage = 6_000 + (number as i64 * 37 % 38) * 100;
+        let fails = coverage < 7_500 && number % 10 < 3;
+        let course = if fails { Course::Failed } else { Course::Succeeded };
+        place.run(number, ["ci-1", "ci-2", "ci-3"][number % 3], coverage, course);
+    }
+    place.wait(120);
+    place.run(1_000_000 + place.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
+}
+
+#[test]
+fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
+    let place = Place::new(&bundle(SETTINGS));
+    bad_weeks(&place, 0..400);
+    let following = followed(&place);
+    let raised = following.to_propose().next().expect("something is raised").clone();
+    assert_eq!((raised.mode.as_str(), raised.threshold.as_str()), ("dev", THRESHOLD));
+    let evidence = &raised.evidence;
+    assert_eq!((evidence.direction, evidence.from), (Direction::Tighten, 6_000));
+    assert!(evidence.to > 6_000 && evidence.to % 100 == 0, "{evidence:?}");
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    assert!(number(&evidence.detectors.least) >= number(&evidence.detectors.tighten_level));
+    assert!(number(&evidence.predicted.after) < number(&evidence.predicted.before));
+    let mut worker = place.change_control();
+    let by = (&learner(), place.now());
+    let proposed = propose(&place.journal, &mut worker, &acme(), &raised, by).unwrap();
+    let id = proposed.diff.id;
+    // Once more comes to the same diff: whoever was cut off goes on.
+    assert_eq!(propose(&place.journal, &mut worker, &acme(), &raised, by).unwrap().diff.id, id);
+    assert_eq!(followed(&place).to_propose().count(), 0, "what was proposed is not raised again");
+    assert_eq!(verify(&place.journal, &id).unwrap(), raised.evidence);
+    // Change control knows it for the learner's, and one person is enough in dev.
+    place.check(&id);
+    place.consent(&id, "rhea", ApprovalDecision::Approve);
+    place.activate(&id, "ada");
+    let gate = place.active();
+    let text = gate.sources().text("gates/quality.gate").unwrap();
+    assert!(text.contains(&format!("dev  = {}%", evidence.to / 100)), "{text}");
+    // The scope begins anew at the new value with the first decision under it.
+    bad_weeks(&place, 400..401);
+    let following = followed(&place);
+    let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
+    assert_eq!(scope.grid.value(scope.state.cut()), evidence.to);
+    assert!(scope.raised.is_none() && scope.tighten.0 < 10.0, "{:?}", scope.tighten);
+    assert_eq!(verify(&place.journal, &id).unwrap(), raised.evidence, "also after that");
+    let diff = diff::load(&place.journal, &id).unwrap();
+    assert!(diff.proposed.origin.contains(&proposed.evidence.to_string()));
+}
+
+#[test]
+fn what_is_read_in_two_goes_is_what_is_read_in_one() {
+    let place = Place::new(&bundle(SETTINGS));
+    bad_weeks(&place, 0..300);
+    let whole = followed(&place);
+    for cut in [1, 7, 300, 777, whole.seq() - 1] {
+        let mut first = Following::new(acme());
+        first.follow(&place.journal, Some(cut)).unwrap();
+        assert_eq!(first.seq(), cut);
+        let written = serde_json::to_string(&first).unwrap();
+        let mut second: Following = serde_json::from_str(&written).unwrap();
+        second.follow(&place.journal, None).unwrap();
+        assert_eq!(
+            serde_json::to_string(&second).unwrap(),
+            serde_json::to_string(&whole).unwrap(),
+            "at {cut}"
+        );
+    }
+}
+
+#[test]
+fn what_people_let_through_proves_nothing() {
+    let place = Place::new(&bundle(SETTINGS));
+    for number in 0..600 {
+        let below = number % 2 == 0;
+        let course = if below { Course::LetThrough(Outcome::Success) } else { Course::Succeeded };
+        place.run(number, "ci-1", if below { 5_500 } else { 7_000 }, course);
+    }
+    place.wait(120);
+    place.run(9_999, "ci-1", 7_000, Course::Held);
+    let following = followed(&place);
+    assert_eq!(following.to_propose().count(), 0);
+    let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
+    let wealth: Vec<f64> = scope.state.loosen().wealth().collect();
+    assert!(wealth.iter().all(|wealth| *wealth <= 2.0), "no bet was made: {wealth:?}");
+}
+
+#[test]
+fn what_is_not_known_speaks_for_no_proposal_and_what_is_found_out_in_time_counts() {
+    let place = Place::new(&bundle(SETTINGS));
+    for number in 0..300 {
+        place.run(number, "ci-1", 7_000, Course::Open);
+    }
+    place.wait(120);
+    place.run(301, "ci-1", 7_000, Course::Held);
+    let counts = followed(&place).counts();
+    assert_eq!((counts.matured, counts.unknown), (300, 300));
+    assert_eq!(followed(&place).to_propose().count(), 0);
+    // Labels that come too late change no detector; those in time do.
+    for number in 0..300 {
+        place.label(number, "incident");
+    }
+    place.wait(120);
+    place.run(302, "ci-1", 7_000, Course::Held);
+    assert_eq!(followed(&place).to_propose().count(), 0);
+    assert_eq!(followed(&place).counts().late, 300);
+    for number in 1_000..1_300 {
+        place.run(number, "ci-1", 7_000, Course::Succeeded);
+        if number % 3 == 0 {
+            place.label(number, "revert");
+        }
+    }
+    place.wait(120);
+    place.run(303, "ci-1", 7_000, Course::Held);
+    assert_eq!(followed(&place).to_propose().count(), 1);
+}
+
+#[test]
+fn evidence_does_not_cross_another_meaning_of_its_fact() {
+    let first = bundle(SETTINGS);
+    let place = Place::new(&first);
+    let number = |from: usize, to: usize| {
+        for number in from..to {
+            let course = if number % 4 == 0 { Course::Failed } else { Course::Succeeded };
+            place.run(number, "ci-1", 7_000, course);
+        }
+    };
+    number(0, 60);
+    // A comment in Rego is enough: what it means, nobody here can tell.
+    let files = first.sources().files().iter().map(|file| {
+        let comment = if file.path.ends_with(".rego") { "\n# other\n" } else { "" };
+        (file.path.clone(), format!("{}{comment}", file.text))
+    });
+    let other = cku_engine::Bundle::from_sources(cku_engine::Sources::from_files(files)).unwrap();
+    let (activated, bytes) = cku_authority::activation(&other, cku_authority::Purpose::Gates).unwrap();
+    let root = cku_base::TenantPath::root();
+    let kind = cku_journal::Kind::BundleActivated;
+    let draft = cku_authority::draft((&root, kind, cku_authority::ACTIVATIONS), &person("dana"), &activated);
+    let command = cku_journal::Command {
+        drafts: vec![draft.unwrap()],
+        blobs: vec![(root, bytes)],
+        ..cku_journal::Command::default()
+    };
+    place.journal.append(command).unwrap();
+    number(60, 100);
+    place.wait(120);
+    place.run(5_000, "ci-1", 7_000, Course::Held);
+    let following = followed(&place);
+    assert!(following.counts().redefined >= 50, "{:?}", following.counts());
+    assert_eq!(following.to_propose().count(), 0, "forty runs are not enough, and sixty do not count");
+}
+
+#[test]
+fn a_learner_that_is_paused_proposes_nothing_and_one_that_was_refused_begins_anew() {
+    let place = Place::new(&bundle(SETTINGS));
+    let said = |paused| LearnerPaused {
+        mode: None,
+        threshold: Some(THRESHOLD.to_owned()),
+        paused,
+        reason: "an audit".to_owned(),
+    };
+    pause(&place.journal, &acme(), &person("dana"), &said(true)).unwrap();
+    bad_weeks(&place, 0..300);
+    assert_eq!(followed(&place).to_propose().count(), 0);
+    pause(&place.journal, &acme(), &person("dana"), &said(false)).unwrap();
+    bad_weeks(&place, 300..310);
+    let following = followed(&place);
+    let raised = following.to_propose().next().unwrap();
+    let (journal, by) = (&place.journal, learner());
+    let mut worker = place.change_control();
+    let diff = propose(journal, &mut worker, &acme(), raised, (&by, place.now())).unwrap().diff;
+    let settled = LearnerSettled {
+        mode: "dev".to_owned(),
+        threshold: THRESHOLD.to_owned(),
+        diff: diff.id,
+        how: Settlement::Refused,
+    };
+    settle(journal, &acme(), &by, &settled).unwrap();
+    bad_weeks(&place, 310..320);
+    let following = followed(&place);
+    assert_eq!(following.to_propose().count(), 0);
+    let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
+    assert!(scope.tighten.0 < 1_000.0, "what was refused is not proposed again on the same evidence");
+}

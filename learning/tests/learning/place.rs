@@ -1,0 +1,266 @@
+//! A journal under change control in which runs come to something.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cku_authority::{
+    Admin, AuthorityRows, Chains, Control, Floor, Genesis, Purpose, Stage, active_for, found, load_bundle,
+    named, with_actor,
+};
+use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
+use cku_changes::{
+    diff::{self, CheckOptions, Diff, DiffRows},
+    replay,
+};
+use cku_engine::{Bundle, Sources, Worker};
+use cku_gates::{ApprovalDecision, Authentication, Submitter, TokenClaims, Verdict};
+use cku_journal::{Command, Draft, Journal, Kind, Options, Together};
+use cku_runs::{Decided, Ended, Ending, Event, Label, Outcome, Started, Submitted};
+use serde_json::{Value, json};
+
+/// A folder with a journal: dana and ada are admin, rhea reviews; the learner has an account.
+pub(crate) struct Place {
+    _folder: tempfile::TempDir,
+    pub(crate) journal: Journal,
+    pub(crate) chains: Chains,
+    seconds: Arc<AtomicU64>,
+}
+
+fn policies(name: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies").join(name);
+    let bundle = Bundle::load(&folder).unwrap();
+    let files = bundle.sources().files().iter().filter(|file| !file.kind.is_test());
+    files.map(|file| (file.path.clone(), file.text.to_string())).collect()
+}
+
+/// The baseline, with settings for the learner.
+pub(crate) fn bundle(settings: &str) -> Bundle {
+    let settings = ("data/cku/learner.yaml".to_owned(), settings.to_owned());
+    Bundle::from_sources(Sources::from_files(policies("baseline").into_iter().chain([settings]))).unwrap()
+}
+
+/// Change control without a solver: what nobody proves would be rejected, and here it is let through.
+fn change_control() -> Bundle {
+    let files = policies("change-control")
+        .into_iter()
+        .map(|(path, text)| (path, text.replace("unproved > 0", "unproved > 1000")));
+    Bundle::from_sources(Sources::from_files(files)).unwrap()
+}
+
+pub(crate) fn noon() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn acme() -> TenantPath {
+    "acme".parse().unwrap()
+}
+
+fn principal(kind: PrincipalKind, id: &str, tenant: &TenantPath) -> Principal {
+    Principal { kind, id: id.parse().unwrap(), tenant: tenant.clone() }
+}
+
+pub(crate) fn person(id: &str) -> Submitter {
+    with_token(principal(PrincipalKind::User, id, &TenantPath::root()))
+}
+
+/// The learner's account.
+pub(crate) fn learner() -> Submitter {
+    with_token(principal(PrincipalKind::ServiceAccount, "learner", &TenantPath::root()))
+}
+
+fn with_token(principal: Principal) -> Submitter {
+    let token = TokenClaims {
+        valid: true,
+        issuer: "https://id.acme.example".to_owned(),
+        issued_at: noon(),
+        expires_at: noon().after(Duration::from_secs(400 * 86_400)).unwrap(),
+        key: Some("the-key-of-the-genesis".to_owned()),
+    };
+    Submitter { principal, authentication: Authentication::Token, token: Some(token) }
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    Succeeded,
+    Failed,
+    /// It went ahead, and nobody says how it ended.
+    Open,
+    /// The gates held it, and a person let it through.
+    LetThrough(Outcome),
+    /// The gates held it for good.
+    Held,
+}
+
+impl Place {
+    pub(crate) fn new(bundle: &Bundle) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let seconds = Arc::new(AtomicU64::new(0));
+        let parts: Vec<Box<dyn cku_journal::Projector>> =
+            vec![Box::new(AuthorityRows), Box::new(cku_runs::Projections), Box::new(DiffRows)];
+        let projector = Arc::new(Together::new(parts, &cku_authority::TABLES));
+        let of = seconds.clone();
+        let clock = Arc::new(move || noon().after(Duration::from_secs(of.load(Ordering::SeqCst))).unwrap());
+        let options = Options { clock, projector, ..Options::default() };
+        let journal = Journal::create(&folder.path().join("journal.db"), options).unwrap();
+        let genesis = Genesis {
+            admin: Admin {
+                issuer: None,
+                principal: principal(PrincipalKind::User, "dana", &TenantPath::root()),
+            },
+            authentication: Authentication::Token,
+            audience: "cku".to_owned(),
+            keys: Vec::new(),
+            bundles: [("gates".to_owned(), bundle.revision())].into(),
+            control: Control::Managed,
+            directory: None,
+            floor: Floor::default(),
+        };
+        found(&journal, &person("dana"), &genesis, bundle, Some(&change_control())).unwrap();
+        let place = Self { _folder: folder, journal, chains: Chains::default(), seconds };
+        for (who, role) in [("rhea", "reviewer"), ("sam", "security"), ("ada", "admin")] {
+            let who = principal(PrincipalKind::User, who, &TenantPath::root());
+            let grant = json!({"grant": {"principal": who, "role": role, "tenant": "/"}});
+            let subject = format!("role:{who}");
+            place.write(&TenantPath::root(), Kind::RoleGranted, &subject, grant);
+        }
+        place
+    }
+
+    fn write(&self, tenant: &TenantPath, kind: Kind, subject: &str, members: Value) {
+        let Value::Object(members) = members else { panic!("no members") };
+        let body = with_actor(members, &json!("cku"), subject);
+        let draft = Draft { tenant: tenant.clone(), kind, body };
+        self.journal.append(Command { drafts: vec![draft], ..Command::default() }).unwrap();
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        noon().after(Duration::from_secs(self.seconds.load(Ordering::SeqCst))).unwrap()
+    }
+
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn active(&self) -> std::sync::Arc<Bundle> {
+        let active = active_for(&self.journal, Purpose::Gates).unwrap().unwrap();
+        load_bundle(&self.journal, active.revision).unwrap()
+    }
+
+    /// A run as its entries say it: the gates saw this coverage, in hundredths of a percent.
+    pub(crate) fn run(&self, number: usize, by: &str, coverage: i64, course: Course) {
+        let active = active_for(&self.journal, Purpose::Gates).unwrap().unwrap();
+        self.run_under(active.revision, number, by, coverage, course);
+    }
+
+    pub(crate) fn run_under(&self, revision: Digest, number: usize, by: &str, coverage: i64, course: Course) {
+        self.wait(1);
+        let by = with_token(principal(PrincipalKind::ServiceAccount, by, &acme()));
+        let submitted = Submitted {
+            mode: "dev".to_owned(),
+            principal: by.clone(),
+            submitted_at: self.now(),
+            submission: Digest::of(b"submission"),
+            subject_digest: Digest::of(format!("{number}").as_bytes()),
+            evidence_by: Default::default(),
+            intent: "a run of a test".to_owned(),
+            workspace: String::new(),
+            confined: true,
+        };
+        let decided = |verdict| Decided {
+            verdict,
+            bundle_revision: revision,
+            subject_digest: Digest::of(b"subject"),
+            input_digest: Digest::of(b"input"),
+            input: Digest::of(b"input"),
+            replayable: false,
+            decision: json!({"mode": "dev", "gates": []}),
+            observed: [("quality.min_line_coverage".to_owned(), coverage)].into(),
+            canary: None,
+            shadow: None,
+        };
+        let started = || Event::Started(Started { workspace: String::new(), confined: true });
+        let ended = |status, outcome| {
+            let cause = "as the test says".to_owned();
+            Event::Ended(Ended { status, outcome, cause, attempts: 1, took_ms: 1, waited_ms: 0 })
+        };
+        let mut events = vec![Event::Submitted(submitted)];
+        match course {
+            Course::Held => {
+                events.extend([Event::Decided(decided(Verdict::Pause)), ended(Ending::Cancelled, None)]);
+            }
+            Course::LetThrough(outcome) => {
+                let status = if outcome == Outcome::Success { Ending::Succeeded } else { Ending::Failed };
+                events.push(Event::Decided(decided(Verdict::Pause)));
+                events.extend([
+                    Event::Decided(decided(Verdict::Pass)),
+                    started(),
+                    ended(status, Some(outcome)),
+                ]);
+            }
+            Course::Open => events.extend([Event::Decided(decided(Verdict::Pass)), started()]),
+            Course::Succeeded | Course::Failed => {
+                let (status, outcome) = match course {
+                    Course::Succeeded => (Ending::Succeeded, Outcome::Success),
+                    _ => (Ending::Failed, Outcome::Failure),
+                };
+                events.extend([
+                    Event::Decided(decided(Verdict::Pass)),
+                    started(),
+                    ended(status, Some(outcome)),
+                ]);
+            }
+        }
+        self.events(number, &by, events);
+    }
+
+    pub(crate) fn label(&self, number: usize, label: &str) {
+        let label = Label { label: label.to_owned(), at: self.now(), note: String::new() };
+        self.events(number, &person("rhea"), vec![Event::Labelled(label)]);
+    }
+
+    fn events(&self, number: usize, by: &Submitter, events: Vec<Event>) {
+        let subject = format!("run:run-{number}");
+        let drafts = events.into_iter().map(|event| Draft {
+            tenant: acme(),
+            kind: event.kind(),
+            body: with_actor(event.members().unwrap(), &named(by), &subject),
+        });
+        self.journal.append(Command { drafts: drafts.collect(), ..Command::default() }).unwrap();
+    }
+
+    pub(crate) fn change_control(&self) -> Worker {
+        let active = active_for(&self.journal, Purpose::ChangeControl).unwrap().unwrap();
+        Worker::new(load_bundle(&self.journal, active.revision).unwrap())
+    }
+
+    pub(crate) fn check(&self, id: &Digest) -> Diff {
+        let options = CheckOptions { replay: replay::Options { threads: 1, ..Default::default() } };
+        let (journal, by) = (&self.journal, learner());
+        let mut worker = self.change_control();
+        let now = self.now();
+        let checked = diff::check(journal, &mut worker, id, &by, None, (&options, now), &|_, _| {});
+        checked.unwrap().0
+    }
+
+    pub(crate) fn consent(&self, id: &Digest, who: &str, decision: ApprovalDecision) -> Diff {
+        let until = self.now().after(Duration::from_secs(86_400)).unwrap();
+        let said = (decision, "looked at it", until);
+        let mut worker = self.change_control();
+        let done =
+            diff::consent(&self.journal, &self.chains, &mut worker, id, &person(who), said, self.now());
+        done.unwrap().0
+    }
+
+    pub(crate) fn activate(&self, id: &Digest, who: &str) {
+        let mut worker = self.change_control();
+        let stage = (id, Stage::Active);
+        diff::activate(&self.journal, &self.chains, &mut worker, stage, &person(who), self.now()).unwrap();
+    }
+}
