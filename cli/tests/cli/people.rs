@@ -724,3 +724,46 @@ fn of_a_run_that_ended_there_is_nothing_to_decide() {
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("there is nothing to decide"), "{}", refused.stderr);
 }
+
+#[test]
+fn one_token_is_revoked_and_a_service_account_has_tokens_of_its_own() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let [one, other] = [(); 2].map(|()| installation.token("rhea@acme.example", "acme", "user"));
+    let run = |args: &[&str]| installation.cku(args);
+    let denied = run(&["auth", "revoke-token", &one, "--token", &other]);
+    assert_eq!(denied.code, 1, "{}", denied.shown());
+    installation.environment.write("one.jwt", &one);
+    let revoked = run(&["auth", "revoke-token", "@one.jwt", "--reason", "shown to others", "--token", &dana]);
+    assert_eq!(revoked.code, 0, "{}", revoked.shown());
+    let ran = run(&["auth", "whoami", "--token", &one]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("the token is refused: it was revoked"), "{}", ran.stderr);
+    assert_eq!(run(&["auth", "whoami", "--token", &other]).code, 0, "the other holds");
+    let account = |act: &[&str], whom: &[&str]| {
+        let more = ["--tenant", "acme", "--token", &dana];
+        run(&[&["auth", "service-account"], act, whom, &more].concat())
+    };
+    let opened = account(&["open", "gateway"], &["--purpose", "asks"]);
+    assert_eq!((opened.code, opened.stdout.as_str()), (0, "gateway of acme is open\n"), "{}", opened.shown());
+    let issued = account(&["token", "gateway"], &[]);
+    assert_eq!(issued.code, 0, "{}", issued.shown());
+    let token = issued.stdout.trim_end();
+    let who = run(&["auth", "whoami", "--token", token]);
+    assert!(who.stdout.starts_with("service_account:gateway at home in acme\n"), "{}", who.shown());
+    let rotated = account(&["rotate", "gateway"], &["--grace", "0s"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.shown());
+    assert_eq!(run(&["auth", "whoami", "--token", token]).code, 2, "replaced");
+    let list = run(&["auth", "service-account", "list"]).stdout;
+    assert!(list.starts_with("gateway  service_account in acme  asks\n"), "{list}");
+    let id = list.lines().last().unwrap().split_whitespace().next().unwrap();
+    let new = rotated.stdout.trim_end();
+    assert_eq!(run(&["auth", "whoami", "--token", new]).code, 0);
+    assert_eq!(account(&["revoke", "gateway", id], &[]).code, 0);
+    assert_eq!(run(&["auth", "whoami", "--token", new]).code, 2);
+    assert_eq!(account(&["close", "gateway"], &[]).code, 0);
+    for entries in [run(&["journal", "show", "--format", "json"]), run(&["journal", "verify"])] {
+        assert_eq!(entries.code, 0, "{}", entries.shown());
+        assert!(!entries.stdout.contains(token.trim_start_matches("cku_sa_")), "{}", entries.stdout);
+    }
+}

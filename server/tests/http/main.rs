@@ -19,6 +19,8 @@ mod control;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod place;

@@ -1,7 +1,9 @@
 //! `cku auth`: keys and tokens of a small installation.
 
+mod account;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+mod session;
 
 use std::path::PathBuf;
 
@@ -62,6 +64,10 @@ enum Command {
         #[command(flatten)]
         token: TokenArg,
     },
+    /// Refuse one token from now on.
+    RevokeToken(session::Args),
+    /// Service accounts that are kept here, and their tokens.
+    ServiceAccount(account::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -141,6 +147,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         Command::Keys { journal } => list(journal),
         Command::Trust(args) => trust(args),
         Command::Revoke { key, reason, journal, token } => revoke(key, reason, journal, token),
+        Command::RevokeToken(args) => session::run(args),
+        Command::ServiceAccount(args) => account::run(args),
     }
 }
 
@@ -180,10 +188,17 @@ fn token(args: &TokenArgs) -> Result<Exit, Exit> {
         principal,
         issued_at: now,
         expires_at,
-        token_id: None,
+        token_id: Some(token_id()?),
     };
     output::result(format_args!("{}\n", key.token(&claims)))?;
     Ok(Exit::Pass)
+}
+
+/// A name for a token, by which it can be revoked alone.
+fn token_id() -> Result<String, Exit> {
+    let mut random = [0; 12];
+    getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Who signs with this key, as the journal knows.
@@ -247,8 +262,7 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
     // Whether it can be trusted beside the others, before it is, and if nobody changes them meanwhile.
     let seen = cku_authority::keys_changed_at(&journal).map_err(|e| journal::failed(&e))?;
     let known = journal::trust(&journal, &genesis)?;
-    let all = known.keys().iter().cloned().chain([key.clone()]).collect();
-    cku_auth::Trust::new(all, &genesis.audience).map_err(|e| journal::refuse(&e.to_string()))?;
+    known.with_key(key.clone()).map_err(|e| journal::refuse(&e.to_string()))?;
     let id = key.id.to_string();
     let passed = passed_on(&journal, &known, &key)?;
     let key = serde_json::to_value(&key).map_err(|e| journal::failed(&e))?;
