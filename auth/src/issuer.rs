@@ -59,7 +59,7 @@ pub struct Names {
     /// The claim that says of which kind they are; without it, `kinds` is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind_claim: Option<String>,
-    /// Claims that must say exactly this.
+    /// Claims that must say exactly this; `true` and `false` also without quotes in the token.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub require: BTreeMap<String, String>,
 }
@@ -142,7 +142,8 @@ impl TryFrom<Written> for TrustedIssuer {
 impl TrustedIssuer {
     fn check(&self) -> Result<(), IssuerError> {
         let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        let is_uri = ["https://", "http://", "urn:"].iter().any(|scheme| self.issuer.starts_with(scheme));
+        let is_uri =
+            self.issuer.starts_with("urn:") || (self.issuer.starts_with("http") && may_be_read(&self.issuer));
         if !visible(&self.issuer) || !is_uri || self.issuer == ACCOUNTS {
             return Err(IssuerError::Issuer(shown(&self.issuer)));
         }
@@ -259,7 +260,12 @@ impl Names {
 
     fn principal(&self, claims: &Map<String, Value>) -> Result<Principal, TokenError> {
         for (claim, wanted) in &self.require {
-            if text(claims, claim)? != wanted {
+            // `email_verified` and the like are true or false, without quotes.
+            let is = match claims.get(claim) {
+                Some(Value::Bool(said)) => said.to_string() == *wanted,
+                _ => text(claims, claim)? == wanted,
+            };
+            if !is {
                 return Err(unfit(claim, format!("is not `{}`", shown(wanted))));
             }
         }

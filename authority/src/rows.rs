@@ -226,10 +226,18 @@ fn issuer(rows: &mut dyn Rows, id: &str) -> Result<Option<IssuerRow>, ProjectErr
 /// The accounts that an issuer speaks for or spoke for, by their names.
 fn spoken_for(known: &IssuerRow) -> Vec<Value> {
     let declared = known.issuer.get("accounts").and_then(Value::as_array).into_iter().flatten();
-    let declared = declared.map(|account| json!({"tenant": account["tenant"], "name": account["name"]}));
+    let declared = declared.map(|account| {
+        let member = |name: &str| account.get(name).cloned().unwrap_or_default();
+        json!({"tenant": member("tenant"), "name": member("name")})
+    });
+    // Not compared as texts: what is kept has its members in another order than what is new.
+    let name = |account: &Value| {
+        let text = |member: &str| account.get(member).and_then(Value::as_str).map(str::to_owned);
+        (text("tenant"), text("name"))
+    };
     let mut seen = BTreeSet::new();
     let all = known.before.iter().cloned().chain(declared);
-    all.filter(|account| seen.insert(account.to_string())).collect()
+    all.filter(|account| seen.insert(name(account))).collect()
 }
 
 fn set(row: &mut Value, name: &str, value: Value) {
