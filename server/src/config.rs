@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use crate::issuers::Issuers;
+
 /// How a server is set up; every member has a default that is safe on one machine.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -22,6 +24,8 @@ pub struct Config {
     pub rates: Rates,
     /// What a request may use.
     pub limits: Limits,
+    /// How keys that issuers publish are looked at.
+    pub issuers: Issuers,
 }
 
 /// How often somebody may ask.
@@ -45,6 +49,7 @@ impl Default for Config {
             mode: None,
             rates: Rates::default(),
             limits: Limits::default(),
+            issuers: Issuers::default(),
         }
     }
 }

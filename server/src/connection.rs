@@ -164,11 +164,10 @@ async fn dispatch(
     let active = local.active();
     let answered = async {
         let begun = Instant::now();
-        let caller = authn::caller(local, &active, &head.headers);
+        let who = authn::caller(local, active, &head.headers).await;
         shared.metrics.took(Stage::Authenticate, begun.elapsed());
-        let caller = caller?;
-        shared.limiter.principal(&caller.name)?;
-        let who = (active.clone(), caller);
+        let who = who?;
+        shared.limiter.principal(&who.1.name)?;
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);
         }

@@ -33,6 +33,7 @@ mod context;
 mod control;
 mod events;
 mod health;
+mod issuers;
 mod limit;
 mod metrics;
 mod native;
@@ -45,4 +46,5 @@ mod used;
 
 pub use active::{ActiveError, Policies};
 pub use config::{Config, Limits, Rates};
+pub use issuers::{Found, Issuers, look_at_keys};
 pub use serve::{ServeError, Served, serve};

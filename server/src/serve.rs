@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     connection::{self, Counted},
     context::{Local, Shared},
+    issuers::{self, Looks},
     limit::Limiter,
     metrics::Metrics,
     record::Recorder,
@@ -130,6 +131,7 @@ pub fn serve(
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let follows_files = matches!(policies, Policies::Files(_));
     let (stop, stops) = watch::channel(false);
+    let looks = Looks::new(config.issuers);
     let limiter = Limiter::new(config.rates.address, config.rates.principal);
     let metrics = Metrics::new();
     let shared = Arc::new(Shared {
@@ -141,6 +143,7 @@ pub fn serve(
         chains: Chains::default(),
         limiter,
         metrics,
+        looks,
         clock,
         started: Instant::now(),
         connections: 0.into(),
@@ -158,6 +161,8 @@ pub fn serve(
     let (look, looks) = std::sync::mpsc::channel();
     let of = shared.clone();
     threads.push(thread("policies".to_owned(), move || follow(&of, &looks, follows_files))?);
+    let of = shared.clone();
+    threads.push(thread("issuers".to_owned(), move || issuers::follow(&of))?);
     let of = shared.clone();
     threads.push(thread("verify".to_owned(), move || verify(&of))?);
     threads.push(thread("accept".to_owned(), move || accept(&shared, tcp, unix, &ways))?);

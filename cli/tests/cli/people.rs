@@ -767,3 +767,74 @@ fn one_token_is_revoked_and_a_service_account_has_tokens_of_its_own() {
         assert!(!entries.stdout.contains(token.trim_start_matches("cku_sa_")), "{}", entries.stdout);
     }
 }
+
+#[test]
+fn an_issuer_is_trusted_with_the_place_of_its_keys() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let made = installation.cku(&["auth", "keygen", "sso.pem"]);
+    let key: Value = serde_json::from_str(&made.stdout).unwrap();
+    let publish = |keys: &[&Value]| {
+        let set = serde_json::json!({"keys": keys});
+        installation.environment.write("keys.json", set.to_string());
+    };
+    publish(&[&key]);
+    let declared = format!(
+        "issuer: https://sso.acme.example\njwks: {}\nnames: {{ tenant: acme, kinds: [user], tenant_claim: tenant }}\n",
+        installation.path("keys.json").display()
+    );
+    installation.environment.write("sso.yaml", &declared);
+    let trust = |by: &str| installation.cku(&["auth", "trust-issuer", "sso.yaml", "--token", by]);
+    let rhea = installation.token("rhea@acme.example", "acme", "user");
+    assert_eq!(trust(&rhea).code, 1, "it takes an administrator of the root");
+    let trusted = trust(&dana);
+    assert_eq!(trusted.code, 0, "{}", trusted.shown());
+    let told = "https://sso.acme.example is trusted\n  https://sso.acme.example names the users of acme and below from now on, no longer https://id.acme.example\n  user:rhea@acme.example of acme has the role reviewer in acme/payments";
+    assert!(trusted.stdout.starts_with(told), "{}", trusted.stdout);
+    assert!(
+        trusted.stdout.ends_with("https://sso.acme.example  1 keys learned, 0 retired\n"),
+        "{}",
+        trusted.stdout
+    );
+    let of_sso = || {
+        let token = [
+            "auth",
+            "token",
+            "--key",
+            "sso.pem",
+            "--sub",
+            "rhea@acme.example",
+            "--tenant",
+            "acme/payments",
+            "--issuer",
+            "https://sso.acme.example",
+        ];
+        let token = installation.cku(&token).stdout;
+        installation.cku(&["auth", "whoami", "--token", token.trim_end()])
+    };
+    let who = of_sso();
+    assert!(who.stdout.starts_with("user:rhea@acme.example at home in acme/payments\n"), "{}", who.shown());
+    assert_eq!(installation.cku(&["auth", "whoami", "--token", &rhea]).code, 2, "its names are its own");
+    // A key that is gone from the set counts for nothing once it was looked at, and then comes back.
+    publish(&[]);
+    let learned = installation.cku(&["auth", "learn"]);
+    assert_eq!(
+        learned.stdout,
+        "https://sso.acme.example  0 keys learned, 1 retired\n",
+        "{}",
+        learned.shown()
+    );
+    assert_eq!(of_sso().code, 2);
+    assert!(installation.cku(&["auth", "keys"]).stdout.contains("not published since"));
+    installation.environment.write("keys.json", "<html>");
+    let failed = installation.cku(&["auth", "learn"]);
+    assert_eq!(failed.code, 5, "{}", failed.shown());
+    publish(&[&key]);
+    assert_eq!(installation.cku(&["auth", "learn"]).code, 0);
+    assert_eq!(of_sso().code, 0);
+    let revoke = ["auth", "revoke-issuer", "https://sso.acme.example", "--token", &dana];
+    assert_eq!(installation.cku(&revoke).code, 0);
+    assert!(of_sso().stderr.contains("was revoked"), "{}", of_sso().shown());
+    assert_eq!(installation.cku(&["auth", "whoami", "--token", &rhea]).code, 2, "it keeps its names");
+    assert_eq!(installation.cku(&["journal", "verify"]).code, 0);
+}

@@ -21,6 +21,8 @@ mod gates;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod place;

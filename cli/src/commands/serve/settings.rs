@@ -86,6 +86,9 @@ pub(super) struct Flags {
     /// OTEL_EXPORTER_OTLP_ENDPOINT, or none.
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// Seconds after which the keys that issuers publish are looked at again.
+    #[arg(long, value_name = "SECONDS")]
+    refresh_keys: Option<NonZeroU32>,
 }
 
 /// The file.
@@ -107,6 +110,7 @@ struct File {
     log_format: Option<String>,
     log_level: Option<String>,
     otlp_endpoint: Option<String>,
+    refresh_keys: Option<NonZeroU32>,
 }
 
 /// All settings, and where each comes from.
@@ -206,6 +210,11 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
         settings.pick("rate_by_address", flags.rate_by_address, file.rate_by_address, None)?;
     config.rates.principal =
         settings.pick("rate_by_principal", flags.rate_by_principal, file.rate_by_principal, None)?;
+    let every = u32::try_from(config.issuers.every.as_secs()).ok().and_then(NonZeroU32::new);
+    let every = settings.pick("refresh_keys", flags.refresh_keys, file.refresh_keys, every)?;
+    if let Some(every) = every {
+        config.issuers.every = Duration::from_secs(every.get().into());
+    }
     settings.config = config;
     let format =
         settings.pick("log_format", flags.log_format.clone(), file.log_format, Some("pretty".into()))?;
