@@ -3,7 +3,8 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    sync::{Arc, atomic::AtomicUsize},
+    net::IpAddr,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) started: Instant,
     pub(crate) connections: AtomicUsize,
+    /// Open connections of each address, where there is a limit.
+    pub(crate) by_address: Mutex<HashMap<IpAddr, u32>>,
     /// Open streams of events.
     pub(crate) streams: AtomicUsize,
     /// Turns true when the server is asked to end.

@@ -32,6 +32,7 @@ mod connection;
 mod context;
 mod control;
 mod events;
+mod forwarded;
 mod health;
 mod issuers;
 mod limit;
@@ -46,5 +47,6 @@ mod used;
 
 pub use active::{ActiveError, Policies};
 pub use config::{Config, Limits, Rates};
+pub use forwarded::{ProxyError, TrustedProxy};
 pub use issuers::{Found, Issuers, look_at_keys};
 pub use serve::{ServeError, Served, serve};

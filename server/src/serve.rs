@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::Path,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -14,7 +14,6 @@ use std::{
 use cku_authority::Chains;
 use cku_base::Timestamp;
 use cku_journal::Journal;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -147,6 +146,7 @@ pub fn serve(
         clock,
         started: Instant::now(),
         connections: 0.into(),
+        by_address: Mutex::default(),
         streams: 0.into(),
         stop: stops,
     });
@@ -298,26 +298,25 @@ fn worker(shared: Arc<Shared>, tls: Option<TlsAcceptor>, mut accepted: mpsc::Unb
         let mut open = JoinSet::new();
         while let Some(connection) = accepted.recv().await {
             while open.try_join_next().is_some() {}
-            let Some(counted) = Counted::new(&shared) else { continue };
             match connection {
                 Accepted::Tcp(stream) => {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
                     let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+                    let Some(counted) = Counted::new(&shared, peer) else { continue };
                     let local = local.clone();
                     match tls.clone() {
-                        None => {
-                            open.spawn_local(connection::serve(local, TokioIo::new(stream), peer, counted))
-                        }
+                        None => open.spawn_local(connection::serve(local, stream, peer, counted)),
                         Some(tls) => open.spawn_local(async move {
                             if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
-                                connection::serve(local, TokioIo::new(stream), peer, counted).await;
+                                connection::serve(local, stream, peer, counted).await;
                             }
                         }),
                     };
                 }
                 Accepted::Unix(stream) => {
                     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { continue };
-                    open.spawn_local(connection::serve(local.clone(), TokioIo::new(stream), None, counted));
+                    let Some(counted) = Counted::new(&shared, None) else { continue };
+                    open.spawn_local(connection::serve(local.clone(), stream, None, counted));
                 }
             }
         }

@@ -9,6 +9,8 @@
 )]
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod authzen;
 #[cfg(test)]
 mod bad_input;
