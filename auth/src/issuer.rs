@@ -28,6 +28,9 @@ pub struct TrustedIssuer {
     pub issuer: String,
     /// Where its keys are: a JWK set.
     pub jwks: String,
+    /// A file with the certificates (PEM) that vouch for that address, instead of the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// What its tokens must be meant for; without it, what all must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
@@ -86,6 +89,8 @@ struct Written {
     issuer: String,
     jwks: String,
     #[serde(default)]
+    ca: Option<String>,
+    #[serde(default)]
     audience: Option<String>,
     #[serde(default)]
     algorithms: BTreeSet<Algorithm>,
@@ -106,6 +111,9 @@ pub enum IssuerError {
         "`jwks` is `{0}`; write an address with `https://`, `http://` on this machine alone, or a file with its whole path"
     )]
     Address(String),
+    /// The file of its certificates would be another one from elsewhere.
+    #[error("`ca` is `{0}`; write the whole path of a file in PEM")]
+    Authority(String),
     /// It names nobody.
     #[error("write either `names` (whom it names) or `accounts` (the service accounts it speaks for)")]
     Nobody,
@@ -133,8 +141,8 @@ impl TryFrom<Written> for TrustedIssuer {
     type Error = IssuerError;
 
     fn try_from(written: Written) -> Result<Self, IssuerError> {
-        let Written { issuer, jwks, audience, algorithms, names, accounts } = written;
-        let read = Self { issuer, jwks, audience, algorithms, names, accounts };
+        let Written { issuer, jwks, ca, audience, algorithms, names, accounts } = written;
+        let read = Self { issuer, jwks, ca, audience, algorithms, names, accounts };
         read.check().map(|()| read)
     }
 }
@@ -150,10 +158,15 @@ impl TrustedIssuer {
         if !visible(&self.jwks) || !may_be_read(&self.jwks) {
             return Err(IssuerError::Address(shown(&self.jwks)));
         }
+        if let Some(file) = self.ca.as_ref().filter(|file| !file.starts_with('/')) {
+            return Err(IssuerError::Authority(shown(file)));
+        }
         if self.names.is_some() != self.accounts.is_empty() {
             return Err(IssuerError::Nobody);
         }
-        let github = self.issuer == GITHUB;
+        // An enterprise has one of its own below, and everybody in it gets tokens there.
+        let github =
+            self.issuer.strip_prefix(GITHUB).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if github && self.names.is_some() {
             return Err(IssuerError::Anybody);
         }

@@ -274,6 +274,7 @@ fn what_an_unusable_issuer_is_told() {
         ("a file of nowhere", "jwks", json!("keys.json")),
         ("another scheme", "jwks", json!("file:///etc/passwd")),
         ("blanks", "jwks", json!("https://id.x/a b")),
+        ("certificates of nowhere", "ca", json!("ca.pem")),
         ("nobody", "names", Value::Null),
         ("both", "accounts", json!([{"tenant": "acme", "name": "a", "claims": {"x": "1"}}])),
         ("no kinds", "names", json!({"tenant": "acme", "kinds": []})),
@@ -281,6 +282,7 @@ fn what_an_unusable_issuer_is_told() {
         ("a misspelt member", "audiences", json!("x")),
         ("an unknown algorithm", "algorithms", json!(["none"])),
         ("everybody on GitHub", "issuer", json!(GITHUB)),
+        ("everybody of an enterprise", "issuer", json!(format!("{GITHUB}/acme"))),
     ] {
         say(what, with(base(), name, value));
     }

@@ -34,7 +34,9 @@ fn home(desk: &Desk, members: &mut Map<String, Value>) -> Result<TenantPath, Pro
 }
 
 fn named(name: &str) -> Result<PrincipalId, Problem> {
-    name.parse().map_err(|_| Problem::nowhere(format!("there is no service account `{}`", shown(name))))
+    // The one character of such names that some clients write otherwise in a path.
+    let plain = name.replace("%40", "@");
+    plain.parse().map_err(|_| Problem::nowhere(format!("there is no service account `{}`", shown(name))))
 }
 
 /// A span of time after now, within bounds.

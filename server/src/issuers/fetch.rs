@@ -2,26 +2,51 @@
 
 use std::{fs::File, io::Read, time::Duration};
 
-use cku_auth::LARGEST_SET;
-use ureq::{Agent, config::Config, http::Response};
+use cku_auth::{LARGEST_SET, TrustedIssuer};
+use ureq::{
+    Agent,
+    config::Config,
+    http::Response,
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+};
 
 /// Bytes of a response's head.
 const HEAD: usize = 16 << 10;
 
-/// The bytes at an address that [`cku_auth::TrustedIssuer`] takes: `https://`, `http://` on this machine, or a
-/// file.
+/// The bytes at the address of an issuer: `https://`, `http://` on this machine, or a file.
 ///
 /// Redirects are not followed: the journal says where the keys are, and nobody else.
-pub(super) fn fetch(address: &str, within: Duration) -> Result<Vec<u8>, String> {
+pub(super) fn fetch(issuer: &TrustedIssuer, within: Duration) -> Result<Vec<u8>, String> {
+    let address = issuer.jwks.as_str();
     match address.starts_with('/') {
-        true => limited(File::open(address).map_err(|error| format!("`{address}` cannot be read: {error}"))?),
-        false => over_http(address, within),
+        true => open(address).and_then(limited),
+        false => over_http(address, issuer.ca.as_deref(), within),
     }
     .map_err(|why| format!("`{address}`: {why}"))
 }
 
-fn over_http(address: &str, within: Duration) -> Result<Vec<u8>, String> {
+fn open(path: &str) -> Result<File, String> {
+    File::open(path).map_err(|error| format!("the file cannot be read: {error}"))
+}
+
+/// The certificates of a file, which vouch for an address instead of the public ones.
+fn authorities(path: &str) -> Result<RootCerts, String> {
+    let pem = open(path).and_then(limited).map_err(|why| format!("`{path}`: {why}"))?;
+    let found = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let found: Vec<_> = found.collect();
+    match found.is_empty() {
+        true => Err(format!("`{path}` has no certificate in PEM")),
+        false => Ok(RootCerts::new_with_certs(&found)),
+    }
+}
+
+fn over_http(address: &str, ca: Option<&str>, within: Duration) -> Result<Vec<u8>, String> {
+    let authorities = ca.map(authorities).transpose()?.unwrap_or(RootCerts::WebPki);
     let config = Config::builder()
+        .tls_config(TlsConfig::builder().root_certs(authorities).build())
         .timeout_global(Some(within))
         .max_redirects(0)
         .max_redirects_will_error(false)

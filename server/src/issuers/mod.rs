@@ -242,7 +242,7 @@ fn look_at(
             .map(|issuer| {
                 let name = issuer.issuer.issuer.clone();
                 let look = scope.spawn(move || {
-                    let set = fetch::fetch(&issuer.issuer.jwks, patience)?;
+                    let set = fetch::fetch(&issuer.issuer, patience)?;
                     learn::learn(journal, issuer, &set, clock())
                 });
                 (name, look)

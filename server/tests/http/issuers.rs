@@ -490,3 +490,83 @@ fn a_workflow_is_the_service_account_that_is_declared_for_its_repository() {
     let branch = trusting.session(&signed(1, "k1", &claims("acme/payments", "refs/heads/x")));
     assert_eq!(branch.status, 401);
 }
+
+/// A program that makes certificates; none where it is not installed, which in CI is a failure.
+fn openssl(folder: &std::path::Path, args: &str) -> bool {
+    let args: Vec<&str> = args.split(' ').collect();
+    match std::process::Command::new("openssl").args(&args).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(_) => {
+            assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
+            false
+        }
+    }
+}
+
+/// An issuer that speaks HTTPS.
+fn over_tls(folder: &std::path::Path, set: String) -> SocketAddr {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let chain = vec![CertificateDer::from_pem_file(folder.join("leaf.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(folder.join("leaf.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            // Whoever does not trust the certificate hangs up.
+            if stream.read(&mut [0; 4_096]).is_err() {
+                continue;
+            }
+            let length = set.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{set}");
+            let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
+        }
+    });
+    address
+}
+
+#[test]
+fn keys_come_over_https_from_whom_the_declared_certificates_vouch_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    std::fs::write(at.join("leaf.ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    let made = openssl(at, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"))
+        && openssl(at, &format!("req {key} -keyout leaf.key -out leaf.csr -subj /CN=localhost"))
+        && openssl(
+            at,
+            "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -out leaf.pem -days 2 -extfile leaf.ext",
+        );
+    if !made {
+        return;
+    }
+    let trusting = Trusting::new(Reply::set(&[]), looks());
+    let set = json!({"keys": [jwk(1, "k1")]}).to_string();
+    let mut issuer = people_of(&format!("https://localhost:{}/keys", over_tls(at, set).port()));
+    trusting.trust(issuer.clone());
+    let trouble = trusting.looked()["trouble"].as_str().unwrap().to_owned();
+    assert!(trouble.contains("certificate"), "{trouble}");
+    let token = signed(1, "k1", &claims("rhea@acme.example"));
+    assert_eq!(trusting.session(&token).status, 401);
+    issuer["ca"] = json!(at.join("ca.pem"));
+    trusting.trust(issuer);
+    assert_eq!(trusting.looked()["trouble"], Value::Null);
+    // Who came with it before is told once more after a while, or as soon as somebody looks.
+    let begun = Instant::now();
+    while trusting.session(&token).status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}
