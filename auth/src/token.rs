@@ -176,7 +176,7 @@ pub fn verify(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticate
     let mut keys = keys.into_iter().filter(|key| signed(&key.public_key, message, signature, &bytes));
     let first = keys.next().ok_or(TokenError::Signature)?;
     let rest: Vec<&TrustedKey> = keys.collect();
-    if let Some(key) = Some(first).filter(|key| rest.is_empty() && key.revoked_at.is_some()) {
+    if let Some(key) = Some(first).filter(|key| rest.is_empty() && trust.is_revoked_key(key)) {
         return Err(TokenError::RevokedKey(key.id.clone()));
     }
     let payload = document("payload", payload)?;
@@ -184,7 +184,7 @@ pub fn verify(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticate
     // One key that two issuers publish speaks for the one that the token names.
     let key = rest.into_iter().find(|key| key.issuer == issuer).unwrap_or(first);
     // Not compared with the clock: clocks differ, and who revoked it meant at once.
-    if key.revoked_at.is_some() {
+    if trust.is_revoked_key(key) {
         return Err(TokenError::RevokedKey(key.id.clone()));
     }
     claims(&payload, key, trust, now)
@@ -338,6 +338,9 @@ fn claims(
         let whom = format!("`{principal}` of {}{other}", principal.tenant);
         TokenError::NotTheirs { issuer: key.issuer.clone(), whom }
     })?;
+    if trust.is_closed(&principal) {
+        return Err(TokenError::Closed(principal.id.to_string()));
+    }
     let token_id = claims.get("jti").map(|_| text(claims, "jti").map(str::to_owned)).transpose()?;
     if let Some(id) = token_id.as_ref().filter(|id| trust.is_revoked(&key.issuer, id, &principal)) {
         return Err(TokenError::Revoked(issuer::shown(id)));

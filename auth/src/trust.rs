@@ -314,6 +314,20 @@ impl Trust {
         self.keys.iter().filter(counts).collect()
     }
 
+    /// Whether a key was revoked, under whatever name: the same one may be trusted by itself and published by
+    /// its issuer.
+    pub(crate) fn is_revoked_key(&self, key: &TrustedKey) -> bool {
+        let same = |other: &TrustedKey| other.issuer == key.issuer && other.public_key == key.public_key;
+        key.revoked_at.is_some() || self.keys.iter().any(|other| other.revoked_at.is_some() && same(other))
+    }
+
+    /// Whether a service account is kept here and closed: nothing proves it any more, whoever speaks for it.
+    pub(crate) fn is_closed(&self, whom: &Principal) -> bool {
+        let account = self.accounts.get(&(whom.tenant.clone(), whom.id.clone()));
+        whom.kind == PrincipalKind::ServiceAccount
+            && account.is_some_and(|account| account.closed_at.is_some())
+    }
+
     /// Whether a key speaks for a principal, be it revoked or not; else the issuer that does, if any.
     pub(crate) fn speaks_for(&self, key: &TrustedKey, whom: &Principal) -> Result<(), Option<&str>> {
         let owner = self.declared(whom);

@@ -221,6 +221,43 @@ fn one_key_that_two_issuers_publish_speaks_for_the_one_that_the_token_names() {
 }
 
 #[test]
+fn a_key_that_was_revoked_counts_under_none_of_its_names() {
+    let names = json!({"issuer": "https://sso.acme.example", "jwks": "https://sso.acme.example/keys",
+        "names": {"tenant": "acme", "kinds": ["user"]}});
+    let (read, public) = (issuer(names.clone()), PublicKey::from_jwk(jwk("k")).unwrap());
+    let published = TrustedKey::published(public.clone(), "k".to_owned(), &read, 1);
+    let kinds = [PrincipalKind::User];
+    let alone = TrustedKey::new(public, "https://sso.acme.example", "acme".parse().unwrap(), kinds);
+    let claims = json!({"iss": "https://sso.acme.example", "aud": "cku", "sub": "rhea", "kind": "user",
+        "tenant": "acme", "iat": NOON, "exp": NOON + 300});
+    let told = |alone_revoked: bool, published_revoked: bool| {
+        let revoke =
+            |key: &TrustedKey, revoked: bool| TrustedKey { revoked_at: revoked.then(noon), ..key.clone() };
+        let keys = [revoke(&alone, alone_revoked), revoke(&published, published_revoked)];
+        let document = json!({"keys": keys, "issuers": [{"issuer": names, "seq": 1}]});
+        let trust = Trust::read(document, "cku").unwrap();
+        ["k", alone.id.as_str()].map(|kid| verify(&signed(kid, &claims), &trust, noon()).is_ok())
+    };
+    assert_eq!(told(false, false), [true, true]);
+    assert_eq!(told(true, false), [false, false]);
+    assert_eq!(told(false, true), [false, false]);
+}
+
+#[test]
+fn a_closed_account_is_proved_by_nobody() {
+    let account = json!({"tenant": "acme/payments", "name": "release", "closed_at": "2026-11-19T12:00:00Z"});
+    let read = issuer(github(release()));
+    let key = TrustedKey::published(PublicKey::from_jwk(jwk("k")).unwrap(), "k".to_owned(), &read, 1);
+    let document = |accounts: Vec<Value>| json!({"keys": [key.clone()], "issuers": [{"issuer": github(release()), "seq": 1}], "accounts": accounts});
+    let asked = |accounts| {
+        let trust = Trust::read(document(accounts), "cku").unwrap();
+        verify(&signed("k", &workflow()), &trust, noon())
+    };
+    assert!(asked(vec![]).is_ok());
+    assert_eq!(asked(vec![account]), Err(TokenError::Closed("release".to_owned())));
+}
+
+#[test]
 fn claims_name_principals_as_they_are_declared_to() {
     let sso = |names: Value| json!({"issuer": "https://sso.acme.example", "jwks": "https://sso.acme.example/keys", "names": names});
     let claims = json!({"iss": "https://sso.acme.example", "aud": "cku", "sub": "00u1", "email": "rhea@acme.example",

@@ -154,6 +154,11 @@ fn identity(entry: &Entry, rows: &mut dyn Rows) -> Result<(), ProjectError> {
         }
         Kind::KeyLearned => {
             let learned: KeyLearned = body(entry).map_err(unreadable)?;
+            let member = |name: &str| learned.key.get(name).cloned().unwrap_or_default();
+            let says = (member("id"), member("issuer"), member("under"));
+            if says != (json!(learned.id), json!(learned.issuer), json!(learned.under)) {
+                return Err(ProjectError::new(format!("the key {} is another one inside", learned.id)));
+            }
             let known = issuer(rows, &learned.issuer)?;
             let known = known.filter(|known| known.seq == learned.under && known.revoked_at.is_none());
             let mut known = known.ok_or_else(|| {

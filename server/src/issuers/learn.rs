@@ -39,8 +39,9 @@ pub(super) fn learn(journal: &Journal, issuer: &Issuer, set: &[u8], now: Timesta
         let known =
             trusted_keys(journal).map_err(failed)?.into_iter().map(serde_json::from_value::<TrustedKey>);
         let known = known.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let published = |key: &&TrustedKey| key.under.is_some() && key.issuer == issuer.issuer.issuer;
-        let known: Vec<&TrustedKey> = known.iter().filter(published).collect();
+        let theirs: Vec<&TrustedKey> =
+            known.iter().filter(|key| key.issuer == issuer.issuer.issuer).collect();
+        let known: Vec<&TrustedKey> = theirs.iter().copied().filter(|key| key.under.is_some()).collect();
         let holds = |key: &TrustedKey| {
             key.under == Some(issuer.seq) && key.retired_at.is_none() && key.revoked_at.is_none()
         };
@@ -49,7 +50,9 @@ pub(super) fn learn(journal: &Journal, issuer: &Issuer, set: &[u8], now: Timesta
             let id = KeyId::published(&issuer.issuer.issuer, public);
             there.push(id.clone());
             let before = known.iter().find(|key| key.id == id);
-            if before.is_some_and(|key| key.revoked_at.is_some()) {
+            // Also under its own name, where it was trusted by itself.
+            let mut same = theirs.iter().filter(|key| key.public_key == *public);
+            if same.any(|key| key.revoked_at.is_some()) {
                 found.skipped.push(format!("the key {id} was revoked here, and stays so"));
             } else if before.is_none_or(|key| !holds(key) || key.kid.as_ref() != Some(kid)) {
                 let key = TrustedKey::published(public.clone(), kid.clone(), &issuer.issuer, issuer.seq);
