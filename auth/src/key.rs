@@ -11,6 +11,8 @@ use ed25519_dalek::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::issuer::TrustedIssuer;
+
 /// The RFC 7638 thumbprint of a public key: SHA-256 of its required members, in base64url.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -20,6 +22,21 @@ impl KeyId {
     /// The text that tokens name in `kid`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl KeyId {
+    /// The id of a key that is known because its issuer publishes it: the same key of two issuers is two.
+    pub fn published(issuer: &str, key: &PublicKey) -> Self {
+        // Texts always have a canonical form.
+        let digest = Digest::of_canonical(&json!({"iss": issuer, "key": key.id()}));
+        let digest = digest.unwrap_or_else(|_| Digest::of(b""));
+        Self(URL_SAFE_NO_PAD.encode(digest.as_bytes()))
+    }
+
+    /// The id of what proves a service account.
+    pub(crate) fn of_credential(id: &str) -> Self {
+        Self(id.to_owned())
     }
 }
 
@@ -35,13 +52,16 @@ impl fmt::Display for KeyId {
 pub struct KeyError(pub(crate) String);
 
 /// The algorithms of tokens; which one counts follows from the key, never from the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Algorithm {
     /// Ed25519 (RFC 8037).
+    #[serde(rename = "EdDSA")]
     EdDsa,
     /// ECDSA over P-256 with SHA-256.
+    #[serde(rename = "ES256")]
     Es256,
     /// RSA PKCS #1 v1.5 with SHA-256.
+    #[serde(rename = "RS256")]
     Rs256,
 }
 
@@ -226,8 +246,17 @@ fn shown(text: &str) -> String {
 /// A key whose tokens are trusted, and for whom it speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedKey {
-    /// Its thumbprint.
+    /// Its thumbprint; of a published one, [`KeyId::published`].
     pub id: KeyId,
+    /// How its issuer names it in `kid`; its thumbprint where it was not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// The place of the entry that trusts the issuer who published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<u64>,
+    /// Since when its issuer does not publish it any more; it may come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<Timestamp>,
     /// Who signs with it: `iss` of its tokens.
     pub issuer: String,
     /// It speaks for principals at home here or below.
@@ -250,12 +279,39 @@ impl TrustedKey {
         kinds: impl IntoIterator<Item = PrincipalKind>,
     ) -> Self {
         let kinds = kinds.into_iter().collect();
-        Self { id: public_key.id(), issuer: issuer.into(), tenant, kinds, public_key, revoked_at: None }
+        let (id, issuer) = (public_key.id(), issuer.into());
+        Self {
+            id,
+            kid: None,
+            under: None,
+            retired_at: None,
+            issuer,
+            tenant,
+            kinds,
+            public_key,
+            revoked_at: None,
+        }
     }
 
-    /// Whether principals of a kind at home in a tenant are among those that it may speak for.
-    pub(crate) fn covers(&self, kind: PrincipalKind, tenant: &TenantPath) -> bool {
-        self.kinds.contains(&kind) && self.tenant.contains(tenant)
+    /// A key that a trusted issuer publishes as `kid`; `under` is the place of the entry that trusts it.
+    pub fn published(public_key: PublicKey, kid: String, issuer: &TrustedIssuer, under: u64) -> Self {
+        let (tenant, kinds) = issuer.reach();
+        let id = KeyId::published(&issuer.issuer, &public_key);
+        let key = Self::new(public_key, issuer.issuer.clone(), tenant, kinds);
+        Self { id, kid: Some(kid), under: Some(under), ..key }
+    }
+
+    /// Whether its name is that of the key.
+    pub(crate) fn is_named_so(&self) -> bool {
+        match self.under {
+            None => self.id == self.public_key.id(),
+            Some(_) => self.id == KeyId::published(&self.issuer, &self.public_key),
+        }
+    }
+
+    /// Whether tokens name it so.
+    pub(crate) fn is_called(&self, kid: &str) -> bool {
+        self.kid.as_deref().unwrap_or(self.id.as_str()) == kid
     }
 }
 

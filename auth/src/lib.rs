@@ -1,7 +1,8 @@
 //! Tokens, keys and a time in; a principal out. Pure.
 //!
-//! A [`TrustedKey`] says whose tokens count, for whom it speaks, and with which algorithm; a [`Trust`] is
-//! all keys of an installation. [`verify`] reads a token (a JWT with EdDSA, ES256 or RS256) and gives
+//! A [`TrustedKey`] says whose tokens count, for whom it speaks, and with which algorithm; a [`TrustedIssuer`]
+//! where the keys of an issuer are found and how its claims name principals; a [`Trust`] is all of that, with
+//! the service accounts that are kept here and the tokens that were revoked. [`verify`] reads a token (a JWT with EdDSA, ES256 or RS256) and gives
 //! who it is from, or one error that says what is wrong with it. A small installation signs its own
 //! with a [`SigningKey`].
 //!
@@ -24,10 +25,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod account;
+mod issuer;
+mod jwks;
 mod key;
 mod token;
 mod trust;
 
+pub use account::{Account, Credential, PREFIX, Secret, credential_id};
+pub use issuer::{ACCOUNTS, AccountRule, GITHUB, IssuerError, Names, TrustedIssuer};
+pub use jwks::{KeySet, LARGEST_SET, read_set};
 pub use key::{Algorithm, KeyError, KeyId, PublicKey, SigningKey, TrustedKey};
 pub use token::{Authenticated, Claims, TokenError, verify};
-pub use trust::{Trust, TrustError};
+pub use trust::{Issuer, Named, RevokedToken, Trust, TrustError};

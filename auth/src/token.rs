@@ -2,13 +2,15 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cku_base::{
-    Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp,
+    Digest, Principal, PrincipalId, TenantPath, Timestamp,
     document::{Limits, read_json},
 };
 use jsonwebtoken::{DecodingKey, crypto};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    account::PREFIX,
+    issuer::{self, ACCOUNTS},
     key::{KeyId, Material, PublicKey, SigningKey, TrustedKey},
     trust::Trust,
 };
@@ -88,7 +90,7 @@ pub enum TokenError {
     #[error("its claim `{name}` {problem}")]
     Claim {
         /// The claim.
-        name: &'static str,
+        name: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -98,6 +100,27 @@ pub enum TokenError {
     /// It does not hold yet.
     #[error("it holds from {0} on; are the clocks right?")]
     NotYet(Timestamp),
+    /// The issuer is trusted for declared accounts, and this token is of none of them.
+    #[error(
+        "{why} for what `{issuer}` says in it: {said}; an administrator declares it in the `accounts` of that issuer"
+    )]
+    Unmapped {
+        /// Who signed it.
+        issuer: String,
+        /// No account, or several.
+        why: &'static str,
+        /// The claims that the declarations ask for.
+        said: String,
+    },
+    /// It was revoked by its name.
+    #[error("it was revoked (`{0}`); ask for a new one")]
+    Revoked(String),
+    /// It begins like a token of a service account, and is none.
+    #[error("no service account has it: it was mistyped, or is not of this installation")]
+    NoCredential,
+    /// The service account was closed.
+    #[error("the service account `{0}` was closed")]
+    Closed(String),
     /// The key does not speak for that principal.
     #[error("the issuer `{issuer}` does not speak for {whom}")]
     NotTheirs {
@@ -123,6 +146,10 @@ impl TokenError {
             Self::Expired(_) => "expired",
             Self::NotYet(_) => "not_yet",
             Self::NotTheirs { .. } => "not_theirs",
+            Self::Unmapped { .. } => "unmapped",
+            Self::Revoked(_) => "revoked",
+            Self::NoCredential => "no_credential",
+            Self::Closed(_) => "closed",
         }
     }
 }
@@ -130,25 +157,60 @@ impl TokenError {
 /// Verifies a token at a time.
 ///
 /// The key is found by `kid` alone and decides the algorithm; nothing that the token says of keys or
-/// algorithms is believed. Claims are read after the signature was verified.
+/// algorithms is believed. Claims are read after the signature was verified. A token of a service account is
+/// looked up by its digest.
 pub fn verify(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticated, TokenError> {
     if token.len() > LONGEST {
         return Err(TokenError::Malformed(format!("it has more than {LONGEST} bytes")));
+    }
+    if token.starts_with(PREFIX) {
+        return credential(token, trust, now);
     }
     let (message, signature) = token.rsplit_once('.').ok_or_else(not_three)?;
     let (header, payload) =
         message.split_once('.').filter(|(_, p)| !p.contains('.')).ok_or_else(not_three)?;
     let header = document("header", header)?;
-    let key = key_of(&header, trust)?;
+    let keys = keys_of(&header, trust)?;
     let bytes = part("signature", signature)?;
-    if !signed(&key.public_key, message, signature, &bytes) {
-        return Err(TokenError::Signature);
-    }
-    // Not compared with the clock: clocks differ, and who revoked it meant at once.
-    if key.revoked_at.is_some() {
+    // Issuers name their keys as they like: of those that are called so, the ones that signed it.
+    let mut keys = keys.into_iter().filter(|key| signed(&key.public_key, message, signature, &bytes));
+    let first = keys.next().ok_or(TokenError::Signature)?;
+    let rest: Vec<&TrustedKey> = keys.collect();
+    if let Some(key) = Some(first).filter(|key| rest.is_empty() && trust.is_revoked_key(key)) {
         return Err(TokenError::RevokedKey(key.id.clone()));
     }
-    claims(&document("payload", payload)?, key, trust, now)
+    let payload = document("payload", payload)?;
+    let issuer = text(&payload, "iss")?;
+    // One key that two issuers publish speaks for the one that the token names.
+    let key = rest.into_iter().find(|key| key.issuer == issuer).unwrap_or(first);
+    // Not compared with the clock: clocks differ, and who revoked it meant at once.
+    if trust.is_revoked_key(key) {
+        return Err(TokenError::RevokedKey(key.id.clone()));
+    }
+    claims(&payload, key, trust, now)
+}
+
+/// A token of a service account: it says nothing, and is found by its digest.
+fn credential(token: &str, trust: &Trust, now: Timestamp) -> Result<Authenticated, TokenError> {
+    let credential = trust.credentials.get(&Digest::of(token.as_bytes())).ok_or(TokenError::NoCredential)?;
+    let account = trust.open_account(&credential.tenant, &credential.name);
+    let account = account.ok_or_else(|| TokenError::Closed(credential.name.to_string()))?;
+    let principal = account.principal();
+    if trust.is_revoked(ACCOUNTS, &credential.id, &principal) {
+        return Err(TokenError::Revoked(credential.id.clone()));
+    }
+    // Both ends are of cku's own clocks, and it was told when it ends: there is no leeway.
+    if now >= credential.expires_at {
+        return Err(TokenError::Expired(credential.expires_at));
+    }
+    Ok(Authenticated {
+        principal,
+        issuer: ACCOUNTS.to_owned(),
+        issued_at: credential.issued_at,
+        expires_at: credential.expires_at,
+        key_id: KeyId::of_credential(&credential.id),
+        token_id: Some(credential.id.clone()),
+    })
 }
 
 fn not_three() -> TokenError {
@@ -171,8 +233,8 @@ fn document(name: &str, text: &str) -> Result<Map<String, Value>, TokenError> {
     }
 }
 
-/// The trusted key that the header names, if it may.
-fn key_of<'t>(header: &Map<String, Value>, trust: &'t Trust) -> Result<&'t TrustedKey, TokenError> {
+/// The trusted keys that the header names, if it may; several where issuers have the same name for theirs.
+fn keys_of<'t>(header: &Map<String, Value>, trust: &'t Trust) -> Result<Vec<&'t TrustedKey>, TokenError> {
     if let Some(name) = NEVER.iter().find(|name| header.contains_key(**name)) {
         return Err(TokenError::Header((*name).to_owned()));
     }
@@ -187,17 +249,19 @@ fn key_of<'t>(header: &Map<String, Value>, trust: &'t Trust) -> Result<&'t Trust
         Some(_) => return Err(TokenError::Malformed("its `kid` is no text".to_owned())),
         None => return Err(TokenError::NoKey),
     };
-    let key = trust.keys.iter().find(|key| key.id.as_str() == kid);
-    let key = key
+    let called = trust.called(kid);
+    let first = called
+        .first()
         .ok_or_else(|| TokenError::UnknownKey(kid.chars().take(64).flat_map(char::escape_debug).collect()))?;
-    let wanted = key.public_key.algorithm().as_str();
-    match header.get("alg").and_then(Value::as_str) {
-        Some(said) if said == wanted => Ok(key),
-        said => {
-            let said = said.unwrap_or("nothing").chars().take(20).flat_map(char::escape_debug).collect();
-            Err(TokenError::Algorithm { said, wanted })
-        }
+    let wanted = first.public_key.algorithm().as_str();
+    let said = header.get("alg").and_then(Value::as_str).unwrap_or("nothing");
+    let keys: Vec<&TrustedKey> =
+        called.into_iter().filter(|key| key.public_key.algorithm().as_str() == said).collect();
+    if keys.is_empty() {
+        let said = said.chars().take(20).flat_map(char::escape_debug).collect();
+        return Err(TokenError::Algorithm { said, wanted });
     }
+    Ok(keys)
 }
 
 fn signed(key: &PublicKey, message: &str, signature: &str, bytes: &[u8]) -> bool {
@@ -234,31 +298,29 @@ fn claims(
     let issuer = text(claims, "iss")?;
     if issuer != key.issuer {
         let problem = format!("is not `{}`, whose key signed it", key.issuer);
-        return Err(TokenError::Claim { name: "iss", problem });
+        return Err(claim("iss", problem));
     }
+    let publisher = trust.publisher(key).map(|known| &known.issuer);
+    let audience = publisher.and_then(|issuer| issuer.audience.as_ref()).unwrap_or(&trust.audience);
     let meant = match claims.get("aud") {
-        Some(Value::String(one)) => one == &trust.audience,
+        Some(Value::String(one)) => one == audience,
         Some(Value::Array(many)) => {
-            many.iter().all(Value::is_string) && many.iter().any(|one| one == trust.audience.as_str())
+            many.iter().all(Value::is_string) && many.iter().any(|one| one == audience.as_str())
         }
         _ => false,
     };
     if !meant {
-        let problem = format!("does not name `{}`", trust.audience);
-        return Err(TokenError::Claim { name: "aud", problem });
+        return Err(claim("aud", format!("does not name `{audience}`")));
     }
     let issued_at = time(claims, "iat")?.ok_or_else(|| missing("iat"))?;
     let expires_at = time(claims, "exp")?.ok_or_else(|| missing("exp"))?;
     let late = |time: Timestamp| time.after(trust.leeway).unwrap_or(time);
     if expires_at <= issued_at {
-        return Err(TokenError::Claim { name: "exp", problem: "is not after `iat`".to_owned() });
+        return Err(claim("exp", "is not after `iat`".to_owned()));
     }
     if issued_at.after(trust.longest).is_some_and(|latest| expires_at > latest) {
         let hours = trust.longest.as_secs() / 3_600;
-        return Err(TokenError::Claim {
-            name: "exp",
-            problem: format!("is more than {hours} hours after `iat`"),
-        });
+        return Err(claim("exp", format!("is more than {hours} hours after `iat`")));
     }
     if now >= late(expires_at) {
         return Err(TokenError::Expired(expires_at));
@@ -267,13 +329,22 @@ fn claims(
     if begins > late(now) {
         return Err(TokenError::NotYet(begins));
     }
-    let principal = principal(claims)?;
+    let principal = match publisher {
+        Some(issuer) => issuer.principal(claims)?,
+        None => principal(claims)?,
+    };
     trust.speaks_for(key, &principal).map_err(|other| {
         let other = other.map_or_else(String::new, |other| format!("; `{other}` does"));
         let whom = format!("`{principal}` of {}{other}", principal.tenant);
         TokenError::NotTheirs { issuer: key.issuer.clone(), whom }
     })?;
+    if trust.is_closed(&principal) {
+        return Err(TokenError::Closed(principal.id.to_string()));
+    }
     let token_id = claims.get("jti").map(|_| text(claims, "jti").map(str::to_owned)).transpose()?;
+    if let Some(id) = token_id.as_ref().filter(|id| trust.is_revoked(&key.issuer, id, &principal)) {
+        return Err(TokenError::Revoked(issuer::shown(id)));
+    }
     Ok(Authenticated {
         principal,
         issuer: key.issuer.clone(),
@@ -285,30 +356,29 @@ fn claims(
 }
 
 fn principal(claims: &Map<String, Value>) -> Result<Principal, TokenError> {
-    let unfit = |name, problem: String| TokenError::Claim { name, problem };
     let id: PrincipalId = text(claims, "sub")?
         .parse()
-        .map_err(|e: cku_base::PrincipalIdError| unfit("sub", format!("is unfit: {e}")))?;
+        .map_err(|e: cku_base::PrincipalIdError| claim("sub", format!("is unfit: {e}")))?;
     let tenant: TenantPath = text(claims, "tenant")?
         .parse()
-        .map_err(|e: cku_base::TenantPathError| unfit("tenant", format!("is unfit: {e}")))?;
-    let kind = match text(claims, "kind")? {
-        "user" => PrincipalKind::User,
-        "service_account" => PrincipalKind::ServiceAccount,
-        "agent" => PrincipalKind::Agent,
-        _ => return Err(unfit("kind", "is not `user`, `service_account` or `agent`".to_owned())),
-    };
+        .map_err(|e: cku_base::TenantPathError| claim("tenant", format!("is unfit: {e}")))?;
+    let kind = issuer::kind(text(claims, "kind")?)
+        .ok_or_else(|| claim("kind", "is not `user`, `service_account` or `agent`".to_owned()))?;
     Ok(Principal { kind, id, tenant })
 }
 
-fn missing(name: &'static str) -> TokenError {
-    TokenError::Claim { name, problem: "is missing".to_owned() }
+fn claim(name: &str, problem: String) -> TokenError {
+    TokenError::Claim { name: name.to_owned(), problem }
+}
+
+fn missing(name: &str) -> TokenError {
+    claim(name, "is missing".to_owned())
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &'static str) -> Result<&'c str, TokenError> {
     match claims.get(name) {
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(TokenError::Claim { name, problem: "is no text".to_owned() }),
+        Some(_) => Err(claim(name, "is no text".to_owned())),
         None => Err(missing(name)),
     }
 }
@@ -322,7 +392,7 @@ fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Timest
         None => value.as_f64().filter(|s| (0.0..4.0e11).contains(s)).map(|s| s.floor() as i64),
     };
     let time = seconds.and_then(Timestamp::from_unix_seconds);
-    time.map(Some).ok_or_else(|| TokenError::Claim { name, problem: "is no time in seconds".to_owned() })
+    time.map(Some).ok_or_else(|| claim(name, "is no time in seconds".to_owned()))
 }
 
 impl SigningKey {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp};
+use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::{
     Worker,
     access::{Answer, Question, Resource, RoleGrant},
@@ -15,12 +15,13 @@ use serde::Deserialize;
 use crate::{
     founding::{keys_changed_at, trusted_keys},
     grants::role_grants,
+    identity::issuers,
     office::{self, ADMIN, AccessDecided, FreezeSet, KeyRevoked, KeyTrusted, KillSwitch, RoleChange},
     store::{self, StoreError},
 };
 
 /// How often an act is tried when others act on the same thing.
-const TRIES: usize = 20;
+pub(crate) const TRIES: usize = 20;
 
 /// Why something was not allowed.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub enum AccessError {
     Store(#[from] StoreError),
 }
 
-/// Why a role or a key was not changed.
+/// Why a role, a key, an issuer, an account or a token was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OfficeError {
     /// It may not be, or the journal did not take it.
@@ -79,6 +80,64 @@ pub enum OfficeError {
         /// When.
         at: Timestamp,
     },
+    /// There is no such issuer.
+    #[error("this journal trusts nothing of an issuer `{0}`; `cku auth keys` lists those it does")]
+    NoSuchIssuer(String),
+    /// There is no such account.
+    #[error("there is no service account `{name}` in {tenant}; `cku auth service-account list` shows them")]
+    NoSuchAccount {
+        /// Which.
+        name: PrincipalId,
+        /// Where.
+        tenant: TenantPath,
+    },
+    /// There is one already.
+    #[error("there is a service account `{name}` in {tenant} already; a name is given once")]
+    AccountExists {
+        /// Which.
+        name: PrincipalId,
+        /// Where.
+        tenant: TenantPath,
+    },
+    /// Its name is no name of a service account.
+    #[error(
+        "`{0}` is no name of a service account: 1 to 64 letters, digits, `.`, `_`, `-` or `@`, a letter or digit first"
+    )]
+    AccountName(String),
+    /// It was closed.
+    #[error("the service account `{name}` was closed at {at}, for good; open one of another name")]
+    AccountClosed {
+        /// Which.
+        name: PrincipalId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The name has a role above the tenant.
+    #[error(
+        "`{name}` holds the role `{role}` in {tenant}, which the account would take; have it revoked there, or take another name"
+    )]
+    HoldsRole {
+        /// The name.
+        name: PrincipalId,
+        /// The role.
+        role: String,
+        /// Where.
+        tenant: TenantPath,
+    },
+    /// Nobody can look after that many.
+    #[error("`{name}` has {most} tokens that hold, which is as many as there may be; revoke or rotate some")]
+    TooManyTokens {
+        /// Of which account.
+        name: PrincipalId,
+        /// How many there may be.
+        most: usize,
+    },
+    /// There is no such token.
+    #[error("this service account has no token `{0}`; `cku auth service-account list` shows them")]
+    NoSuchToken(String),
+    /// It was revoked.
+    #[error("the token `{0}` was revoked already")]
+    TokenRevoked(String),
     /// Somebody else changed it meanwhile.
     #[error("somebody else changed {0} meanwhile; look again, and try again")]
     Meanwhile(&'static str),
@@ -123,7 +182,7 @@ pub fn allowed(
 }
 
 /// May this principal submit a run? The gates ask that themselves; this is for what stands outside runs.
-fn allowed_on_tenant(
+pub(crate) fn allowed_on_tenant(
     journal: &Journal,
     worker: &mut Worker,
     by: &Submitter,
@@ -228,11 +287,31 @@ struct Key {
     kinds: BTreeSet<PrincipalKind>,
     #[serde(default)]
     revoked_at: Option<Timestamp>,
+    #[serde(default)]
+    retired_at: Option<Timestamp>,
+    #[serde(default)]
+    under: Option<u64>,
+}
+
+/// The keys of the journal, and the places of the entries that trust issuers now.
+fn keys(journal: &Journal) -> Result<(Vec<Key>, BTreeSet<u64>), StoreError> {
+    let keys = trusted_keys(journal)?.into_iter().map(|key| Ok(serde_json::from_value(key)?));
+    let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+    Ok((keys, issuers(journal)?.into_iter().map(|row| row.seq).collect()))
+}
+
+/// The keys that an administrator of the root can prove themselves with.
+pub(crate) fn keys_of_administrators(journal: &Journal) -> Result<Vec<String>, StoreError> {
+    let (keys, issuers) = keys(journal)?;
+    let speak = keys.into_iter().filter(|key| key.speaks_for_administrators(&issuers));
+    Ok(speak.map(|key| key.id).collect())
 }
 
 impl Key {
-    fn speaks_for_administrators(&self) -> bool {
+    fn speaks_for_administrators(&self, issuers: &BTreeSet<u64>) -> bool {
         self.revoked_at.is_none()
+            && self.retired_at.is_none()
+            && self.under.is_none_or(|under| issuers.contains(&under))
             && self.tenant == TenantPath::root()
             && self.kinds.contains(&PrincipalKind::User)
     }
@@ -250,15 +329,14 @@ pub fn revoke_key(
     allowed_on_tenant(journal, worker, by, "session:revoke", &root)?;
     for _ in 0..TRIES {
         let after = keys_changed_at(journal)?;
-        let keys = trusted_keys(journal)?.into_iter().map(serde_json::from_value::<Key>);
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)?;
+        let (keys, issuers) = keys(journal)?;
         let key = keys.iter().find(|key| key.id == revoked.id);
         let key = key.ok_or_else(|| OfficeError::NoSuchKey(shown(&revoked.id)))?;
         if let Some(at) = key.revoked_at {
             return Err(OfficeError::Revoked { id: key.id.clone(), at });
         }
-        let others = keys.iter().any(|other| other.id != key.id && other.speaks_for_administrators());
-        if key.speaks_for_administrators() && !others {
+        let others = keys.iter().any(|other| other.id != key.id && other.speaks_for_administrators(&issuers));
+        if key.speaks_for_administrators(&issuers) && !others {
             return Err(OfficeError::LastKey(key.id.clone()));
         }
         match store::note_after(journal, (&root, Kind::KeyRevoked, office::KEYS), by, revoked, after) {
@@ -270,6 +348,6 @@ pub fn revoke_key(
 }
 
 /// The beginning of a text from outside.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }

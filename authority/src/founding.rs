@@ -1,6 +1,6 @@
 //! The first entries of a journal, made once.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use cku_base::{TenantPath, Timestamp};
 use cku_engine::{Bundle, access::RoleGrant};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     bundles::{ACTIVATIONS, activation},
+    identity::KeyLearned,
     office::{self, ADMIN, GENESIS, Genesis, KeyTrusted, Purpose, RoleChange, role_subject},
     rows::KEYS,
     store::{self, StoreError},
@@ -104,11 +105,24 @@ pub fn found(
     }
 }
 
-/// When each key that the genesis does not name was trusted.
+/// When each key that the genesis does not name was trusted; of a key that its issuer publishes, when the
+/// issuer was.
 pub fn keys_trusted_at(journal: &Journal) -> Result<Vec<(String, Timestamp)>, StoreError> {
-    let entries = journal.stream(&TenantPath::root(), office::KEYS)?;
-    let trusted = entries.iter().filter(|entry| entry.kind() == Kind::KeyTrusted);
-    trusted.map(|entry| Ok((store::body::<KeyTrusted>(entry)?.id, entry.header.time))).collect()
+    let mut issuers = BTreeMap::new();
+    let mut trusted = Vec::new();
+    for entry in journal.stream(&TenantPath::root(), office::KEYS)? {
+        let (seq, time) = (entry.header.seq, entry.header.time);
+        match entry.kind() {
+            Kind::IssuerTrusted => drop(issuers.insert(seq, time)),
+            Kind::KeyTrusted => trusted.push((store::body::<KeyTrusted>(&entry)?.id, time)),
+            Kind::KeyLearned => {
+                let learned: KeyLearned = store::body(&entry)?;
+                trusted.push((learned.id, issuers.get(&learned.under).copied().unwrap_or(time)));
+            }
+            _ => {}
+        }
+    }
+    Ok(trusted)
 }
 
 /// The keys that a journal trusts or trusted, as `auth` reads them.

@@ -16,16 +16,22 @@
 //! assert!(genesis(&journal).unwrap().is_none(), "nobody may do anything yet");
 //! ```
 
+mod accounts;
 mod acts;
 mod bundles;
 mod chains;
 mod founding;
 mod grants;
+mod identity;
 mod office;
 mod rollout;
 mod rows;
 mod store;
 
+pub use accounts::{
+    close_account, issue_credential, learn, open_account, revoke_credential, revoke_issuer, revoke_token,
+    trust_issuer,
+};
 pub use acts::{
     AccessError, OfficeError, allowed, change_role, revoke_key, set_freeze, set_kill_switch, trust_key,
 };
@@ -38,6 +44,11 @@ pub use founding::{
     FoundingError, can_found, found, found_at, keys_changed_at, keys_trusted_at, trusted_keys,
 };
 pub use grants::{freeze, kill_switch, revoked_keys, role_grants};
+pub use identity::{
+    ACCOUNT_ISSUER, AccountClosed, AccountOpened, AccountRow, CredentialIssued, CredentialRow, IssuerRevoked,
+    IssuerRow, IssuerTrusted, KeyLearned, KeyRetired, TokenRevoked, account, accounts, credentials, issuers,
+    trusted,
+};
 pub use office::{
     AccessDecided, Admin, BundleActivated, Control, Floor, FreezeSet, GENESIS, Genesis, KeyRevoked,
     KeyTrusted, KillSwitch, Modes, Purpose, RoleChange, Stage,

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use cku_auth::{Trust, TrustedKey};
+use cku_auth::Trust;
 use cku_authority::{Genesis, OfficeError};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_changes::diff::DiffRows;
@@ -145,13 +145,8 @@ impl TokenArg {
 
 /// The keys that a journal trusts.
 pub(crate) fn trust(journal: &Journal, genesis: &Genesis) -> Result<Trust, Exit> {
-    let keys = cku_authority::trusted_keys(journal).map_err(|e| failed(&e))?;
-    let keys = keys.into_iter().map(serde_json::from_value::<TrustedKey>).collect::<Result<Vec<_>, _>>();
-    let keys = keys.map_err(|e| {
-        output::problem(format_args!("a key in the journal cannot be read: {e}"));
-        Exit::Internal
-    })?;
-    Trust::new(keys, &genesis.audience).map_err(|e| refuse(&e.to_string()))
+    let trusted = cku_authority::trusted(journal).map_err(|e| failed(&e))?;
+    Trust::read(trusted, &genesis.audience).map_err(|e| refuse(foreign(&e.to_string()).as_ref()))
 }
 
 /// A token from an argument, or from the file it names.

@@ -140,7 +140,8 @@ pub(crate) fn authority(store: &mut Sqlite, projector: &dyn Projector) -> Result
         let Some(id) = tenant_id(store, &tenant)? else { continue };
         {
             let sql = format!(
-                "SELECT {COLUMNS} FROM entries INDEXED BY authority WHERE tenant = ?1 AND {AUTHORITY} ORDER BY seq"
+                "SELECT {COLUMNS} FROM entries {} WHERE tenant = ?1 AND {AUTHORITY} ORDER BY seq",
+                store.by_authority
             );
             let mut select = store.connection.prepare_cached(&sql)?;
             let mut rows = select.query(params![id])?;

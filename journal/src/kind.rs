@@ -108,10 +108,24 @@ kinds! {
     LearnerSettled = "learner.settled/1",
     /// The learner was told to propose nothing, or to go on.
     LearnerPaused = "learner.paused/1",
+    /// An issuer is trusted, whose keys are found at an address.
+    IssuerTrusted = "issuer.trusted/1",
+    /// An issuer is trusted no longer, nor are the keys that were found there.
+    IssuerRevoked = "issuer.revoked/1",
+    /// A key was found at the address of an issuer.
+    KeyLearned = "key.learned/1",
+    /// A key is no longer found at the address of its issuer.
+    KeyRetired = "key.retired/1",
+    /// A service account was opened.
+    AccountOpened = "account.opened/1",
+    /// A service account was closed.
+    AccountClosed = "account.closed/1",
+    /// A token of a service account was issued.
+    CredentialIssued = "credential.issued/1",
 }
 
 impl Kind {
-    /// Whether it says who may do what: genesis, roles, keys, sessions, switches, bundles.
+    /// Whether it says who may do what: genesis, roles, keys, issuers, accounts, sessions, switches, bundles.
     pub fn is_authority(&self) -> bool {
         matches!(
             self,
@@ -124,6 +138,13 @@ impl Kind {
                 | Self::KillSwitchSet
                 | Self::FreezeSet
                 | Self::BundleActivated
+                | Self::IssuerTrusted
+                | Self::IssuerRevoked
+                | Self::KeyLearned
+                | Self::KeyRetired
+                | Self::AccountOpened
+                | Self::AccountClosed
+                | Self::CredentialIssued
         )
     }
 }

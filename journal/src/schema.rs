@@ -22,10 +22,13 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The entries about authority, as a condition; [`crate::Kind::is_authority`] says the same.
 macro_rules! authority {
     () => {
-        "kind IN ('genesis/1', 'role.granted/1', 'role.revoked/1', 'key.trusted/1', 'key.revoked/1', 'session.revoked/1', 'killswitch.set/1', 'freeze.set/1', 'bundle.activated/1')"
+        "kind IN ('genesis/1', 'role.granted/1', 'role.revoked/1', 'key.trusted/1', 'key.revoked/1', 'session.revoked/1', 'killswitch.set/1', 'freeze.set/1', 'bundle.activated/1', 'issuer.trusted/1', 'issuer.revoked/1', 'key.learned/1', 'key.retired/1', 'account.opened/1', 'account.closed/1', 'credential.issued/1')"
     };
 }
 pub(crate) const AUTHORITY: &str = authority!();
+
+/// The index of entries about authority.
+const INDEX: &str = concat!("CREATE INDEX authority ON entries (tenant, seq) WHERE ", authority!());
 
 pub(crate) const TABLES: &str = concat!(
     "
@@ -157,7 +160,19 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path)?;
     check(&connection)?;
     settle(&connection)?;
+    if !is_indexed(&connection) {
+        // It was made when fewer kinds were about authority.
+        let again = format!("BEGIN IMMEDIATE; DROP INDEX IF EXISTS authority; {INDEX}; COMMIT");
+        connection.execute_batch(&again).map_err(|e| unusable(&e))?;
+    }
     Ok(connection)
+}
+
+/// Whether the file has the index of the entries about authority as they are now; a file of before that is
+/// only read has none that helps.
+pub(crate) fn is_indexed(connection: &Connection) -> bool {
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = 'authority'";
+    connection.query_row(sql, [], |row| row.get::<_, String>(0)).is_ok_and(|sql| sql == INDEX)
 }
 
 /// Opens a journal to read; nothing of it changes.
@@ -317,6 +332,22 @@ mod tests {
         let listed = Kind::KNOWN.iter().filter(|kind| AUTHORITY.contains(&format!("'{kind}'")));
         assert!(listed.eq(Kind::KNOWN.iter().filter(|kind| kind.is_authority())));
         assert_eq!(AUTHORITY.matches('/').count(), Kind::KNOWN.iter().filter(|k| k.is_authority()).count());
+    }
+
+    #[test]
+    fn a_file_of_before_has_its_index_made_anew_once_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let making = Making::of(&path).unwrap();
+        let connection = making.create().unwrap();
+        assert!(is_indexed(&connection));
+        let before = "DROP INDEX authority; CREATE INDEX authority ON entries (tenant, seq) WHERE kind IN ('genesis/1')";
+        connection.execute_batch(before).unwrap();
+        drop(connection);
+        making.publish(&path).unwrap();
+        assert!(!is_indexed(&open_to_read(&path).unwrap()));
+        assert!(is_indexed(&open(&path).unwrap()));
+        assert!(is_indexed(&open_to_read(&path).unwrap()));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Sqlite {
     pub(crate) connection: Connection,
     tenants: HashMap<TenantPath, i64>,
+    /// How entries about authority are found: by their index, where the file has it.
+    pub(crate) by_authority: &'static str,
 }
 
 /// Why one command of a batch does not go on: refused, or the file failed.
@@ -59,7 +61,8 @@ impl Sqlite {
     }
 
     fn over(connection: Connection) -> Self {
-        Self { connection, tenants: HashMap::new() }
+        let by_authority = if schema::is_indexed(&connection) { "INDEXED BY authority" } else { "" };
+        Self { connection, tenants: HashMap::new(), by_authority }
     }
 
     /// The number of a tenant; none for one without entries.
@@ -271,7 +274,7 @@ impl Store for Sqlite {
     }
 
     fn authority_entries(&mut self) -> Result<u64, StorageError> {
-        let sql = format!("SELECT count(*) FROM entries INDEXED BY authority WHERE {AUTHORITY}");
+        let sql = format!("SELECT count(*) FROM entries {} WHERE {AUTHORITY}", self.by_authority);
         let mut select = self.connection.prepare_cached(&sql)?;
         let count: i64 = select.query_row([], |row| row.get(0))?;
         Ok(count.unsigned_abs())

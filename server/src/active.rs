@@ -11,10 +11,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cku_auth::{Trust, TrustedKey};
+use cku_auth::Trust;
 use cku_authority::{
     BundleError, CKU, Genesis, Placed, Purpose, Rollout, StoreError, activate, genesis, load_bundle,
-    role_grants, rollout, trusted_keys,
+    role_grants, rollout, trusted,
 };
 use cku_base::{Digest, TenantPath};
 use cku_engine::{Bundle, access::RoleGrant};
@@ -56,7 +56,7 @@ pub enum ActiveError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A trusted key cannot be read.
-    #[error("a key in the journal cannot be read: {0}")]
+    #[error("the keys in the journal cannot be used: {0}")]
     Keys(String),
 }
 
@@ -257,7 +257,5 @@ fn make(
 }
 
 fn trust(journal: &Journal, genesis: &Genesis) -> Result<Trust, ActiveError> {
-    let keys = trusted_keys(journal)?.into_iter().map(serde_json::from_value::<TrustedKey>);
-    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|e| ActiveError::Keys(e.to_string()))?;
-    Trust::new(keys, &genesis.audience).map_err(|e| ActiveError::Keys(e.to_string()))
+    Trust::read(trusted(journal)?, &genesis.audience).map_err(|e| ActiveError::Keys(e.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cku_auth::verify;
+use cku_auth::{TokenError, verify};
 use cku_base::TenantPath;
 use cku_engine::{
     Worker,
@@ -18,8 +18,50 @@ use crate::{
     context::Local,
 };
 
-/// Who asks, by their token; a journal for a single local user takes none.
-pub(crate) fn caller(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+/// Who asks, by their token, and what holds for their request; a journal for a single local user takes none.
+///
+/// A token of a key that nobody knows waits until the keys of its issuer were looked at: what holds then is
+/// what holds for the request.
+pub(crate) async fn caller(
+    local: &Local,
+    active: Arc<Active>,
+    headers: &HeaderMap,
+) -> Result<(Arc<Active>, Arc<Caller>), Problem> {
+    let looks = &local.shared.looks;
+    match known(local, &active, headers) {
+        Ok(caller) => Ok((active, caller)),
+        Err(Unknown::Other(problem)) => Err(problem),
+        Err(Unknown::Key(kid, problem)) => {
+            if !looks.wait_for(&kid).await {
+                return Err(problem);
+            }
+            let active = local.active();
+            match known(local, &active, headers) {
+                Ok(caller) => Ok((active, caller)),
+                Err(Unknown::Other(problem)) => Err(problem),
+                Err(Unknown::Key(kid, problem)) => {
+                    looks.is_unknown(&kid);
+                    Err(problem)
+                }
+            }
+        }
+    }
+}
+
+/// Why it is not known who asks.
+enum Unknown {
+    /// The key is not known, and an issuer may have published it since it was last looked at.
+    Key(String, Problem),
+    Other(Problem),
+}
+
+impl From<Problem> for Unknown {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
+fn known(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Caller>, Unknown> {
     let mut tokens = local.tokens.borrow_mut();
     if tokens.number != active.number {
         *tokens = Tokens { number: active.number, ..Tokens::default() };
@@ -27,11 +69,11 @@ pub(crate) fn caller(local: &Local, active: &Active, headers: &HeaderMap) -> Res
     let header = headers.get(AUTHORIZATION);
     let Some(trust) = &active.trust else {
         if header.is_some() {
-            return Err(Problem::unauthenticated(
+            return Err(Unknown::Other(Problem::unauthenticated(
                 "the journal is local, single-user: it trusts no keys; `cku init` makes one for several people",
-            ));
+            )));
         }
-        let Some(single) = &active.local else { return Err(Problem::internal("nobody may ask")) };
+        let Some(single) = &active.local else { return Err(Problem::internal("nobody may ask").into()) };
         return Ok(tokens.local.get_or_insert_with(|| Caller::new(single.clone())).clone());
     };
     let token = header.and_then(|header| header.to_str().ok()).and_then(bearer);
@@ -42,8 +84,14 @@ pub(crate) fn caller(local: &Local, active: &Active, headers: &HeaderMap) -> Res
     {
         return Ok(caller.clone());
     }
-    let verified = verify(token, trust, now)
-        .map_err(|error| Problem::unauthenticated(format!("the token is refused: {error}")))?;
+    let verified = verify(token, trust, now).map_err(|error| {
+        let problem = Problem::unauthenticated(format!("the token is refused: {error}"));
+        let published = trust.issuers().iter().any(|issuer| issuer.revoked_at.is_none());
+        match error {
+            TokenError::UnknownKey(kid) if published => Unknown::Key(kid, problem),
+            _ => Unknown::Other(problem),
+        }
+    })?;
     let caller = Caller::new(Submitter {
         principal: verified.principal,
         authentication: Authentication::Token,

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use crate::{forwarded::TrustedProxy, issuers::Issuers};
+
 /// How a server is set up; every member has a default that is safe on one machine.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -22,6 +24,10 @@ pub struct Config {
     pub rates: Rates,
     /// What a request may use.
     pub limits: Limits,
+    /// How keys that issuers publish are looked at.
+    pub issuers: Issuers,
+    /// Proxies that are believed when they say whose request they pass on.
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 /// How often somebody may ask.
@@ -45,6 +51,8 @@ impl Default for Config {
             mode: None,
             rates: Rates::default(),
             limits: Limits::default(),
+            issuers: Issuers::default(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -60,12 +68,14 @@ pub struct Limits {
     pub nesting: usize,
     /// Items of a batch, results of a page.
     pub items: usize,
-    /// How long a client may take to send a head, and a body.
+    /// How long a client may take to send a head from its first byte on, and a body.
     pub patience: Duration,
     /// How long a connection that was used may stand idle.
     pub idle: Duration,
     /// Connections at a time.
     pub connections: usize,
+    /// Connections at a time from one address that is no trusted proxy; without a number, as many as it wants.
+    pub connections_by_address: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
@@ -79,6 +89,7 @@ impl Default for Limits {
             patience: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             connections: 20_000,
+            connections_by_address: None,
         }
     }
 }

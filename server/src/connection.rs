@@ -1,10 +1,11 @@
 //! One connection: requests come, answers go.
 
 use std::{
+    collections::hash_map::Entry,
     convert::Infallible,
     net::IpAddr,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Instant,
 };
 
@@ -14,10 +15,14 @@ use hyper::{
     body::Incoming,
     header::{HeaderName, HeaderValue},
     http::request::Parts,
-    rt::{Executor, Read, Write},
+    rt::Executor,
     service::service_fn,
 };
-use hyper_util::{rt::TokioTimer, server::conn::auto};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
 
 use crate::{
@@ -27,12 +32,12 @@ use crate::{
     caller::Caller,
     context::{Local, Shared},
     control::{self, Desk, Query},
-    events, health,
+    events, forwarded, health,
     metrics::Stage,
     native, openapi,
     route::{Route, route},
     trace,
-    used::Use,
+    used::{Heard, Use},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,27 +53,54 @@ impl<F: Future<Output: 'static> + 'static> Executor<F> for Here {
 }
 
 /// Counts a connection for as long as it is open.
-pub(crate) struct Counted(Arc<Shared>);
+pub(crate) struct Counted {
+    shared: Arc<Shared>,
+    /// The address under which it is counted, too.
+    address: Option<IpAddr>,
+}
 
 impl Counted {
-    /// None where there are too many.
-    pub(crate) fn new(shared: &Arc<Shared>) -> Option<Self> {
+    /// None where there are too many, or too many of this address. Those of a trusted proxy are of many.
+    pub(crate) fn new(shared: &Arc<Shared>, peer: Option<IpAddr>) -> Option<Self> {
+        let limits = &shared.config.limits;
         let before = shared.connections.fetch_add(1, Ordering::Relaxed);
-        let counted = Self(shared.clone());
-        (before < shared.config.limits.connections).then_some(counted)
+        let mut counted = Self { shared: shared.clone(), address: None };
+        if before >= limits.connections {
+            return None;
+        }
+        let peer = peer.filter(|_| !forwarded::is_trusted(peer, &shared.config.trusted_proxies));
+        if let (Some(most), Some(peer)) = (limits.connections_by_address, peer) {
+            let address = forwarded::counted(peer);
+            let mut open = shared.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_address = open.entry(address).or_default();
+            if *of_address >= most.get() {
+                return None;
+            }
+            *of_address += 1;
+            counted.address = Some(address);
+        }
+        Some(counted)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut open = self.shared.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut of_address) = open.entry(address) {
+            *of_address.get_mut() -= 1;
+            if *of_address.get() == 0 {
+                of_address.remove();
+            }
+        }
     }
 }
 
 /// Serves a connection to its end, or until the server ends: then what was accepted is answered.
-pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     local: Rc<Local>,
-    io: I,
+    stream: S,
     peer: Option<IpAddr>,
     counted: Counted,
 ) {
@@ -96,7 +128,8 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(16 << 10))
         .max_concurrent_streams(256)
         .keep_alive_interval(limits.idle);
-    let connection = builder.serve_connection(io, service);
+    let heard = Heard::new(stream, use_of.clone());
+    let connection = builder.serve_connection(TokioIo::new(heard), service);
     let mut connection = std::pin::pin!(connection);
     // What goes wrong with a connection is between it and its client.
     loop {
@@ -107,8 +140,8 @@ pub(crate) async fn serve<I: Read + Write + Unpin + 'static>(
                 let _ = connection.await;
                 break;
             }
-            // Whoever says nothing holds no place: hyper waits for the first bytes for ever.
-            () = tokio::time::sleep(limits.patience.min(limits.idle)) => {
+            // Whoever says nothing, or a byte now and then, holds no place.
+            () = tokio::time::sleep(limits.patience.min(limits.idle) / 4) => {
                 if use_of.is_over(&limits) {
                     break;
                 }
@@ -149,7 +182,8 @@ async fn dispatch(
     };
     let (name, tenant) = (route.name(), tenant.as_ref());
     let shared = &local.shared;
-    if let Err(problem) = shared.limiter.address(peer) {
+    let client = forwarded::client(peer, &head.headers, &shared.config.trusted_proxies);
+    if let Err(problem) = shared.limiter.address(client) {
         return (name, Err(problem));
     }
     match route {
@@ -164,11 +198,10 @@ async fn dispatch(
     let active = local.active();
     let answered = async {
         let begun = Instant::now();
-        let caller = authn::caller(local, &active, &head.headers);
+        let who = authn::caller(local, active, &head.headers).await;
         shared.metrics.took(Stage::Authenticate, begun.elapsed());
-        let caller = caller?;
-        shared.limiter.principal(&caller.name)?;
-        let who = (active.clone(), caller);
+        let who = who?;
+        shared.limiter.principal(&who.1.name)?;
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);
         }

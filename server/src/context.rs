@@ -3,7 +3,8 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    sync::{Arc, atomic::AtomicUsize},
+    net::IpAddr,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -19,6 +20,7 @@ use crate::{
     answer::Problem,
     caller::Tokens,
     config::Config,
+    issuers::Looks,
     limit::Limiter,
     metrics::{Metrics, Stage},
     record::{RecordError, Recorded, Recorder},
@@ -34,10 +36,13 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) chains: Chains,
     pub(crate) limiter: Limiter,
+    pub(crate) looks: Looks,
     pub(crate) metrics: Metrics,
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) started: Instant,
     pub(crate) connections: AtomicUsize,
+    /// Open connections of each address, where there is a limit.
+    pub(crate) by_address: Mutex<HashMap<IpAddr, u32>>,
     /// Open streams of events.
     pub(crate) streams: AtomicUsize,
     /// Turns true when the server is asked to end.

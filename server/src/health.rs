@@ -20,6 +20,7 @@ pub(crate) fn alive(shared: &Shared) -> Answer {
     answer::json(&json!({
         "status": "alive", "uptime_seconds": shared.started.elapsed().as_secs(),
         "version": env!("CARGO_PKG_VERSION"), "journal": journal, "policies": policies,
+        "issuers": shared.looks.told(),
     }))
 }
 

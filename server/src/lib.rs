@@ -32,7 +32,9 @@ mod connection;
 mod context;
 mod control;
 mod events;
+mod forwarded;
 mod health;
+mod issuers;
 mod limit;
 mod metrics;
 mod native;
@@ -45,4 +47,6 @@ mod used;
 
 pub use active::{ActiveError, Policies};
 pub use config::{Config, Limits, Rates};
+pub use forwarded::{ProxyError, TrustedProxy};
+pub use issuers::{Found, Issuers, look_at_keys};
 pub use serve::{ServeError, Served, serve};

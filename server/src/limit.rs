@@ -4,7 +4,7 @@ use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock, clock::DefaultClock};
 
-use crate::answer::Problem;
+use crate::{answer::Problem, forwarded};
 
 /// Keys that are kept before those that have not asked for a while are let go.
 const KEPT: usize = 65_536;
@@ -29,6 +29,7 @@ impl Limiter {
     /// Counts a request from an address, before anything is done about it.
     pub(crate) fn address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let (Some(limiter), Some(address)) = (&self.addresses, address) else { return Ok(()) };
+        let address = forwarded::counted(address);
         if limiter.len() > KEPT {
             limiter.retain_recent();
         }

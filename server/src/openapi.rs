@@ -102,6 +102,24 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     post("/v1/freeze", "Freeze releases for a time", "Freeze", ACTED),
     get("/v1/journal", "A tenant's entries", &["tenant", "after", "limit"], SEEN),
     get("/v1/session", "Who asks", &[], SEEN),
+    post("/v1/sessions/revoke", "Refuse one token from now on", "TokenRevocation", ACTED),
+    post("/v1/service-accounts", "Open a service account", "ServiceAccount", MADE),
+    get("/v1/service-accounts", "Service accounts of a tenant and below", &["tenant"], SEEN),
+    get("/v1/service-accounts/{id}", "A service account and its tokens", &["tenant"], SEEN),
+    post("/v1/service-accounts/{id}/close", "Close it for good", "AccountReason", ACTED),
+    post("/v1/service-accounts/{id}/tokens", "Issue a token, which is shown once", "TokenWanted", MADE),
+    get(
+        "/v1/service-accounts/{id}/tokens",
+        "Its tokens: when they end, not what they are",
+        &["tenant"],
+        SEEN,
+    ),
+    post(
+        "/v1/service-accounts/{id}/tokens/{token}/revoke",
+        "Refuse one of its tokens",
+        "AccountReason",
+        ACTED,
+    ),
     get("/healthz", "It lives", &[], FREE),
     get("/readyz", "Whether it can decide", &[], &[200, 503]),
     get("/metrics", "For Prometheus", &[], FREE),
@@ -140,8 +158,9 @@ fn describe(url: &str) -> Value {
 fn operation(endpoint: &Endpoint) -> Value {
     let mut operation = Map::new();
     operation.insert("summary".to_owned(), json!(endpoint.summary));
-    let in_path = endpoint.path.contains("{id}");
-    let id = in_path.then(|| json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}}));
+    let in_path = endpoint.path.split(['{', '}']).skip(1).step_by(2).map(|name| {
+        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}})
+    });
     let query = endpoint.query.iter().map(|name| {
         let kind = if matches!(*name, "limit" | "after") && endpoint.path == "/v1/journal" || *name == "limit"
         {
@@ -151,7 +170,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         };
         json!({"name": name, "in": "query", "schema": kind})
     });
-    let parameters: Vec<Value> = id.into_iter().chain(query).collect();
+    let parameters: Vec<Value> = in_path.chain(query).collect();
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), Value::Array(parameters));
     }
@@ -239,6 +258,14 @@ fn schemas() -> Value {
             ("confidence", json!({"type": "number", "minimum": 0, "maximum": 1})),
         ]),
         "Heal": object(&[("step!", named()), ("strategy!", json!({"enum": ["retry", "skip", "rollback", "abort"]})), ("reason", text())]),
+        "TokenRevocation": object(&[
+            ("token", text()), ("issuer", text()), ("token_id", text()), ("tenant", text()), ("reason", text()),
+        ]),
+        "ServiceAccount": object(&[("name!", named()), ("tenant", text()), ("purpose", text())]),
+        "TokenWanted": object(&[
+            ("tenant", text()), ("expires", text()), ("rotate", json!({"type": "boolean"})), ("grace", text()),
+        ]),
+        "AccountReason": object(&[("tenant", text()), ("reason", text())]),
         "Reason": object(&[("reason", text())]),
         "Why": object(&[("reason!", text())]),
         "Outcome": object(&[("label!", named()), ("at", text()), ("note", text())]),

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::Path,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -14,7 +14,6 @@ use std::{
 use cku_authority::Chains;
 use cku_base::Timestamp;
 use cku_journal::Journal;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -28,6 +27,7 @@ use crate::{
     config::Config,
     connection::{self, Counted},
     context::{Local, Shared},
+    issuers::{self, Looks},
     limit::Limiter,
     metrics::Metrics,
     record::Recorder,
@@ -130,6 +130,7 @@ pub fn serve(
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let follows_files = matches!(policies, Policies::Files(_));
     let (stop, stops) = watch::channel(false);
+    let looks = Looks::new(config.issuers);
     let limiter = Limiter::new(config.rates.address, config.rates.principal);
     let metrics = Metrics::new();
     let shared = Arc::new(Shared {
@@ -141,9 +142,11 @@ pub fn serve(
         chains: Chains::default(),
         limiter,
         metrics,
+        looks,
         clock,
         started: Instant::now(),
         connections: 0.into(),
+        by_address: Mutex::default(),
         streams: 0.into(),
         stop: stops,
     });
@@ -158,6 +161,8 @@ pub fn serve(
     let (look, looks) = std::sync::mpsc::channel();
     let of = shared.clone();
     threads.push(thread("policies".to_owned(), move || follow(&of, &looks, follows_files))?);
+    let of = shared.clone();
+    threads.push(thread("issuers".to_owned(), move || issuers::follow(&of))?);
     let of = shared.clone();
     threads.push(thread("verify".to_owned(), move || verify(&of))?);
     threads.push(thread("accept".to_owned(), move || accept(&shared, tcp, unix, &ways))?);
@@ -293,26 +298,25 @@ fn worker(shared: Arc<Shared>, tls: Option<TlsAcceptor>, mut accepted: mpsc::Unb
         let mut open = JoinSet::new();
         while let Some(connection) = accepted.recv().await {
             while open.try_join_next().is_some() {}
-            let Some(counted) = Counted::new(&shared) else { continue };
             match connection {
                 Accepted::Tcp(stream) => {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
                     let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+                    let Some(counted) = Counted::new(&shared, peer) else { continue };
                     let local = local.clone();
                     match tls.clone() {
-                        None => {
-                            open.spawn_local(connection::serve(local, TokioIo::new(stream), peer, counted))
-                        }
+                        None => open.spawn_local(connection::serve(local, stream, peer, counted)),
                         Some(tls) => open.spawn_local(async move {
                             if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
-                                connection::serve(local, TokioIo::new(stream), peer, counted).await;
+                                connection::serve(local, stream, peer, counted).await;
                             }
                         }),
                     };
                 }
                 Accepted::Unix(stream) => {
                     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { continue };
-                    open.spawn_local(connection::serve(local.clone(), TokioIo::new(stream), None, counted));
+                    let Some(counted) = Counted::new(&shared, None) else { continue };
+                    open.spawn_local(connection::serve(local.clone(), stream, None, counted));
                 }
             }
         }

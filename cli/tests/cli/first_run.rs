@@ -53,7 +53,8 @@ fn the_page_on_tokens_works_as_it_is_written() {
     assert!(said.contains("is trusted") && said.contains("is revoked"), "{said}");
     let complained: Vec<&str> = complained.lines().filter(|l| l.starts_with("error")).collect();
     assert!(
-        matches!(complained[..], [only] if only.contains("that signed it was revoked")),
+        matches!(complained[..], [key, one] if key.contains("that signed it was revoked")
+            && one.contains("the token is refused: it was revoked")),
         "{complained:?}"
     );
     let decided =

@@ -724,3 +724,117 @@ fn of_a_run_that_ended_there_is_nothing_to_decide() {
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("there is nothing to decide"), "{}", refused.stderr);
 }
+
+#[test]
+fn one_token_is_revoked_and_a_service_account_has_tokens_of_its_own() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let [one, other] = [(); 2].map(|()| installation.token("rhea@acme.example", "acme", "user"));
+    let run = |args: &[&str]| installation.cku(args);
+    let denied = run(&["auth", "revoke-token", &one, "--token", &other]);
+    assert_eq!(denied.code, 1, "{}", denied.shown());
+    installation.environment.write("one.jwt", &one);
+    let revoked = run(&["auth", "revoke-token", "@one.jwt", "--reason", "shown to others", "--token", &dana]);
+    assert_eq!(revoked.code, 0, "{}", revoked.shown());
+    let ran = run(&["auth", "whoami", "--token", &one]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("the token is refused: it was revoked"), "{}", ran.stderr);
+    assert_eq!(run(&["auth", "whoami", "--token", &other]).code, 0, "the other holds");
+    let account = |act: &[&str], whom: &[&str]| {
+        let more = ["--tenant", "acme", "--token", &dana];
+        run(&[&["auth", "service-account"], act, whom, &more].concat())
+    };
+    let opened = account(&["open", "gateway"], &["--purpose", "asks"]);
+    assert_eq!((opened.code, opened.stdout.as_str()), (0, "gateway of acme is open\n"), "{}", opened.shown());
+    let issued = account(&["token", "gateway"], &[]);
+    assert_eq!(issued.code, 0, "{}", issued.shown());
+    let token = issued.stdout.trim_end();
+    let who = run(&["auth", "whoami", "--token", token]);
+    assert!(who.stdout.starts_with("service_account:gateway at home in acme\n"), "{}", who.shown());
+    let rotated = account(&["rotate", "gateway"], &["--grace", "0s"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.shown());
+    assert_eq!(run(&["auth", "whoami", "--token", token]).code, 2, "replaced");
+    let list = run(&["auth", "service-account", "list"]).stdout;
+    assert!(list.starts_with("gateway  service_account in acme  asks\n"), "{list}");
+    let id = list.lines().last().unwrap().split_whitespace().next().unwrap();
+    let new = rotated.stdout.trim_end();
+    assert_eq!(run(&["auth", "whoami", "--token", new]).code, 0);
+    assert_eq!(account(&["revoke", "gateway", id], &[]).code, 0);
+    assert_eq!(run(&["auth", "whoami", "--token", new]).code, 2);
+    assert_eq!(account(&["close", "gateway"], &[]).code, 0);
+    for entries in [run(&["journal", "show", "--format", "json"]), run(&["journal", "verify"])] {
+        assert_eq!(entries.code, 0, "{}", entries.shown());
+        assert!(!entries.stdout.contains(token.trim_start_matches("cku_sa_")), "{}", entries.stdout);
+    }
+}
+
+#[test]
+fn an_issuer_is_trusted_with_the_place_of_its_keys() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    let made = installation.cku(&["auth", "keygen", "sso.pem"]);
+    let key: Value = serde_json::from_str(&made.stdout).unwrap();
+    let publish = |keys: &[&Value]| {
+        let set = serde_json::json!({"keys": keys});
+        installation.environment.write("keys.json", set.to_string());
+    };
+    publish(&[&key]);
+    let declared = format!(
+        "issuer: https://sso.acme.example\njwks: {}\nnames: {{ tenant: acme, kinds: [user], tenant_claim: tenant }}\n",
+        installation.path("keys.json").display()
+    );
+    installation.environment.write("sso.yaml", &declared);
+    let trust = |by: &str| installation.cku(&["auth", "trust-issuer", "sso.yaml", "--token", by]);
+    let rhea = installation.token("rhea@acme.example", "acme", "user");
+    assert_eq!(trust(&rhea).code, 1, "it takes an administrator of the root");
+    let trusted = trust(&dana);
+    assert_eq!(trusted.code, 0, "{}", trusted.shown());
+    let told = "https://sso.acme.example is trusted\n  https://sso.acme.example names the users of acme and below from now on, no longer https://id.acme.example\n  user:rhea@acme.example of acme has the role reviewer in acme/payments";
+    assert!(trusted.stdout.starts_with(told), "{}", trusted.stdout);
+    assert!(
+        trusted.stdout.ends_with("https://sso.acme.example  1 keys learned, 0 retired\n"),
+        "{}",
+        trusted.stdout
+    );
+    let of_sso = || {
+        let token = [
+            "auth",
+            "token",
+            "--key",
+            "sso.pem",
+            "--sub",
+            "rhea@acme.example",
+            "--tenant",
+            "acme/payments",
+            "--issuer",
+            "https://sso.acme.example",
+        ];
+        let token = installation.cku(&token).stdout;
+        installation.cku(&["auth", "whoami", "--token", token.trim_end()])
+    };
+    let who = of_sso();
+    assert!(who.stdout.starts_with("user:rhea@acme.example at home in acme/payments\n"), "{}", who.shown());
+    assert_eq!(installation.cku(&["auth", "whoami", "--token", &rhea]).code, 2, "its names are its own");
+    // A key that is gone from the set counts for nothing once it was looked at, and then comes back.
+    publish(&[]);
+    let learned = installation.cku(&["auth", "learn"]);
+    assert_eq!(
+        learned.stdout,
+        "https://sso.acme.example  0 keys learned, 1 retired\n",
+        "{}",
+        learned.shown()
+    );
+    assert_eq!(of_sso().code, 2);
+    assert!(installation.cku(&["auth", "keys"]).stdout.contains("not published since"));
+    installation.environment.write("keys.json", "<html>");
+    let failed = installation.cku(&["auth", "learn"]);
+    assert_eq!(failed.code, 5, "{}", failed.shown());
+    publish(&[&key]);
+    assert_eq!(installation.cku(&["auth", "learn"]).code, 0);
+    assert_eq!(of_sso().code, 0);
+    let revoke = ["auth", "revoke-issuer", "https://sso.acme.example", "--token", &dana];
+    assert_eq!(installation.cku(&revoke).code, 0);
+    assert!(of_sso().stderr.contains("was revoked"), "{}", of_sso().shown());
+    assert_eq!(installation.cku(&["auth", "whoami", "--token", &rhea]).code, 2, "it keeps its names");
+    assert_eq!(installation.cku(&["journal", "verify"]).code, 0);
+}

@@ -111,7 +111,14 @@ fn what_a_mistyped_setting_is_told() {
     say("a file that is none", &["--config", "none.yaml"]);
     std::fs::write(installation.path("typo.yaml"), "lisden: 127.0.0.1:1\n").unwrap();
     say("a misspelt member", &["--config", "typo.yaml"]);
-    std::fs::write(installation.path("good.yaml"), "listen: 127.0.0.1:7000\nmax_body: 4096\n").unwrap();
+    say("a network that is none", &["--trusted-proxy", "10.0.0.1/8"]);
+    std::fs::write(installation.path("proxy.yaml"), "trusted_proxy: 10.0.0.0/8, proxy\n").unwrap();
+    say("a proxy that is none", &["--config", "proxy.yaml"]);
+    std::fs::write(
+        installation.path("good.yaml"),
+        "listen: 127.0.0.1:7000\nmax_body: 4096\ntrusted_proxy: 10.0.0.0/8, unix\n",
+    )
+    .unwrap();
     say("all settings", &["--config", "good.yaml", "--workers", "3", "--print-config"]);
     say("a folder that is none", &["--bundle", "none"]);
     say("another format", &["--log-format", "xml"]);

@@ -5,6 +5,7 @@
 //! line.
 
 mod diffs;
+mod identity;
 mod journal;
 mod office;
 mod runs;
@@ -117,6 +118,22 @@ pub(crate) fn answer(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
         ["killswitch"] => asks("POST").and_then(|()| office::kill_switch(desk, request)),
         ["freeze"] => asks("POST").and_then(|()| office::freeze(desk, request)),
         ["journal"] => asks("GET").and_then(|()| journal::read(desk, request)),
+        ["sessions", "revoke"] => asks("POST").and_then(|()| identity::revoke_token(desk, request)),
+        ["service-accounts"] if request.method == Method::POST => identity::open(desk, request),
+        ["service-accounts"] => asks("GET").and_then(|()| identity::list(desk, request)),
+        ["service-accounts", name] => asks("GET").and_then(|()| identity::show(desk, name, request)),
+        ["service-accounts", name, "close"] => {
+            asks("POST").and_then(|()| identity::close(desk, name, request))
+        }
+        ["service-accounts", name, "tokens"] if request.method == Method::POST => {
+            identity::issue(desk, name, request)
+        }
+        ["service-accounts", name, "tokens"] => {
+            asks("GET").and_then(|()| identity::show(desk, name, request))
+        }
+        ["service-accounts", name, "tokens", id, "revoke"] => {
+            asks("POST").and_then(|()| identity::revoke(desk, (name, id), request))
+        }
         ["session"] => asks("GET").map(|()| session(desk)),
         _ => Err(Problem::nowhere(format!("there is nothing at `/v1/{}`", shown(&path.join("/"))))),
     }

@@ -11,6 +11,28 @@ use super::{
 };
 use crate::answer::{self, Answer, Problem};
 
+/// Why something of authority was not changed.
+pub(super) fn of_office(error: &OfficeError) -> Problem {
+    use OfficeError::{
+        Access, AccountClosed, AccountExists, HoldsRole, LastAdmin, LastKey, Meanwhile, NoSuchAccount,
+        NoSuchIssuer, NoSuchToken, Revoked, TokenRevoked, TooManyTokens,
+    };
+    match error {
+        Access(error) => of_access(error),
+        Meanwhile(_)
+        | LastAdmin(_)
+        | LastKey(_)
+        | AccountExists { .. }
+        | AccountClosed { .. }
+        | HoldsRole { .. }
+        | Revoked { .. }
+        | TokenRevoked(_)
+        | TooManyTokens { .. } => Problem::conflict(error.to_string()),
+        NoSuchAccount { .. } | NoSuchToken(_) | NoSuchIssuer(_) => Problem::nowhere(error.to_string()),
+        refused => Problem::unusable(refused.to_string()),
+    }
+}
+
 /// `GET /v1/roles?tenant=`
 pub(super) fn roles(desk: &Desk, request: &Request) -> Result<Answer, Problem> {
     let tenant = desk.tenant(&request.query)?;
@@ -37,11 +59,7 @@ pub(super) fn change_role(desk: &Desk, request: &Request) -> Result<Answer, Prob
     let grant = RoleGrant { principal, role, tenant };
     let mut worker = desk.worker(None)?;
     let done = cku_authority::change_role(&desk.shared.journal, &mut worker, desk.by(), &grant, granted);
-    done.map_err(|error| match &error {
-        OfficeError::Access(error) => of_access(error),
-        OfficeError::Meanwhile(_) | OfficeError::LastAdmin(_) => Problem::conflict(error.to_string()),
-        refused => Problem::unusable(refused.to_string()),
-    })?;
+    done.map_err(|error| of_office(&error))?;
     desk.holds();
     Ok(answer::json(&json!({"granted": granted, "grant": grant})))
 }

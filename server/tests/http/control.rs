@@ -19,17 +19,17 @@ use crate::{
 };
 
 /// The baseline, for several people; dana administers.
-struct Office {
-    place: Place,
-    key: SigningKey,
+pub(crate) struct Office {
+    pub(crate) place: Place,
+    pub(crate) key: SigningKey,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Policies::Managed, quiet())
     }
 
-    fn of(policies: Policies, config: Config) -> Self {
+    pub(crate) fn of(policies: Policies, config: Config) -> Self {
         let kinds = [PrincipalKind::User, PrincipalKind::ServiceAccount, PrincipalKind::Agent];
         let key = SigningKey::from_seed(&[7; 32]);
         let issuer = "https://id.acme.example".to_owned();
@@ -45,7 +45,7 @@ impl Office {
         office
     }
 
-    fn token(&self, kind: PrincipalKind, id: &str, tenant: &str) -> String {
+    pub(crate) fn token(&self, kind: PrincipalKind, id: &str, tenant: &str) -> String {
         let principal = Principal { kind, id: id.parse().unwrap(), tenant: tenant.parse().unwrap() };
         let token = self.key.token(&Claims {
             issuer: "https://id.acme.example".to_owned(),
@@ -58,29 +58,29 @@ impl Office {
         format!("Authorization: Bearer {token}\r\n")
     }
 
-    fn person(&self, id: &str) -> String {
+    pub(crate) fn person(&self, id: &str) -> String {
         self.token(PrincipalKind::User, id, "/")
     }
 
-    fn ci(&self) -> String {
+    pub(crate) fn ci(&self) -> String {
         self.token(PrincipalKind::ServiceAccount, "ci", "acme/payments")
     }
 
-    fn get(&self, path: &str, header: &str) -> Came {
+    pub(crate) fn get(&self, path: &str, header: &str) -> Came {
         crate::client::get(self.place.at(), path, header)
     }
 
-    fn post(&self, path: &str, header: &str, document: &Value) -> Came {
+    pub(crate) fn post(&self, path: &str, header: &str, document: &Value) -> Came {
         Connection::open(self.place.at()).post(path, header, document.to_string().as_bytes())
     }
 
-    fn grant(&self, by: &str, role: &str, who: &str) -> Came {
+    pub(crate) fn grant(&self, by: &str, role: &str, who: &str) -> Came {
         let principal = json!({"kind": "user", "id": who, "tenant": "/"});
         let change = json!({"principal": principal, "role": role, "tenant": "/", "granted": true});
         self.post("/v1/roles", &self.person(by), &change)
     }
 
-    fn submit(&self, mode: &str) -> Came {
+    pub(crate) fn submit(&self, mode: &str) -> Came {
         let wanted = json!({"tenant": "acme/payments", "mode": mode, "submission": release()});
         let came = self.post("/v1/runs", &self.ci(), &wanted);
         assert_eq!(came.status, 201, "{came:?}");

@@ -9,6 +9,8 @@
 )]
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod authzen;
 #[cfg(test)]
 mod bad_input;
@@ -18,6 +20,10 @@ mod client;
 mod control;
 #[cfg(test)]
 mod gates;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod issuers;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

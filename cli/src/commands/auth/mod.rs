@@ -1,9 +1,12 @@
 //! `cku auth`: keys and tokens of a small installation.
 
+mod account;
 pub(crate) mod issuer;
+mod issuers;
 pub(crate) mod keys;
+mod session;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use cku_auth::{Claims, Trust, TrustedKey};
 use cku_authority::{KeyRevoked, KeyTrusted};
@@ -62,6 +65,19 @@ enum Command {
         #[command(flatten)]
         token: TokenArg,
     },
+    /// Trust an issuer whose keys are found at an address (an administrator of the root tenant).
+    TrustIssuer(issuers::TrustArgs),
+    /// Trust such an issuer no longer, nor any key that was found there.
+    RevokeIssuer(issuers::RevokeArgs),
+    /// Look at the keys that issuers publish now, and write down what changed; a server does so by itself.
+    Learn {
+        #[command(flatten)]
+        journal: JournalArg,
+    },
+    /// Refuse one token from now on.
+    RevokeToken(session::Args),
+    /// Service accounts that are kept here, and their tokens.
+    ServiceAccount(account::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -141,6 +157,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         Command::Keys { journal } => list(journal),
         Command::Trust(args) => trust(args),
         Command::Revoke { key, reason, journal, token } => revoke(key, reason, journal, token),
+        Command::TrustIssuer(args) => issuers::trust(args),
+        Command::RevokeIssuer(args) => issuers::revoke(args),
+        Command::Learn { journal } => issuers::learn(journal),
+        Command::RevokeToken(args) => session::run(args),
+        Command::ServiceAccount(args) => account::run(args),
     }
 }
 
@@ -180,10 +201,17 @@ fn token(args: &TokenArgs) -> Result<Exit, Exit> {
         principal,
         issued_at: now,
         expires_at,
-        token_id: None,
+        token_id: Some(token_id()?),
     };
     output::result(format_args!("{}\n", key.token(&claims)))?;
     Ok(Exit::Pass)
+}
+
+/// A name for a token, by which it can be revoked alone.
+fn token_id() -> Result<String, Exit> {
+    let mut random = [0; 12];
+    getrandom::fill(&mut random).map_err(|e| journal::failed(&format!("no random bytes: {e}")))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Who signs with this key, as the journal knows.
@@ -224,15 +252,23 @@ fn list(journal: &JournalArg) -> Result<Exit, Exit> {
     let dim = style::DIM;
     for key in trust.keys() {
         let kinds: Vec<_> = key.kinds.iter().map(|k| k.as_str()).collect();
-        let revoked = key.revoked_at.map_or_else(String::new, |at| format!("  revoked {at}"));
+        let revoked = key.revoked_at.map(|at| format!("  revoked {at}"));
+        let retired = key.retired_at.map(|at| format!("  not published since {at}"));
+        let revoked = revoked.or(retired).unwrap_or_default();
+        let kid = key.kid.as_ref().map_or_else(String::new, |kid| format!("  `{}`", foreign(kid)));
         output::result(format_args!(
-            "{}  {}  {dim}{} {} in {}{revoked}{dim:#}\n",
+            "{}  {}  {dim}{} {} in {}{kid}{revoked}{dim:#}\n",
             key.id,
             foreign(&key.issuer),
             key.public_key.algorithm().as_str(),
             kinds.join(", "),
             key.tenant
         ))?;
+    }
+    for known in trust.issuers() {
+        let revoked = known.revoked_at.map_or_else(String::new, |at| format!("  revoked {at}"));
+        let (issuer, jwks) = (foreign(&known.issuer.issuer), foreign(&known.issuer.jwks));
+        output::result(format_args!("{issuer}  {dim}publishes its keys at {jwks}{revoked}{dim:#}\n"))?;
     }
     Ok(Exit::Pass)
 }
@@ -247,10 +283,9 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
     // Whether it can be trusted beside the others, before it is, and if nobody changes them meanwhile.
     let seen = cku_authority::keys_changed_at(&journal).map_err(|e| journal::failed(&e))?;
     let known = journal::trust(&journal, &genesis)?;
-    let all = known.keys().iter().cloned().chain([key.clone()]).collect();
-    cku_auth::Trust::new(all, &genesis.audience).map_err(|e| journal::refuse(&e.to_string()))?;
+    known.with_key(key.clone()).map_err(|e| journal::refuse(&e.to_string()))?;
     let id = key.id.to_string();
-    let passed = passed_on(&journal, &known, &key)?;
+    let passed = passed_on(&journal, &known, (&key.issuer, &key.tenant, &key.kinds))?;
     let key = serde_json::to_value(&key).map_err(|e| journal::failed(&e))?;
     let mut worker = journal::active_worker(&journal)?;
     let trusted = KeyTrusted { key, id: id.clone() };
@@ -261,22 +296,26 @@ fn trust(args: &TrustArgs) -> Result<Exit, Exit> {
 }
 
 /// Whom another issuer names from now on, and the roles that go with the names: nobody inherits silently.
-fn passed_on(journal: &Journal, known: &Trust, key: &TrustedKey) -> Result<String, Exit> {
+fn passed_on(
+    journal: &Journal,
+    known: &Trust,
+    (issuer, tenant, kinds): (&str, &TenantPath, &BTreeSet<PrincipalKind>),
+) -> Result<String, Exit> {
     let mut lines = String::new();
-    for kind in &key.kinds {
-        let before = known.innermost(*kind, &key.tenant).filter(|issuer| *issuer != key.issuer);
+    for kind in kinds {
+        let before = known.innermost(*kind, tenant).filter(|other| *other != issuer);
         let Some(before) = before else { continue };
         lines.push_str(&format!(
             "  {} names the {}s of {} and below from now on, no longer {}\n",
-            foreign(&key.issuer),
+            foreign(issuer),
             kind.as_str(),
-            key.tenant,
+            tenant,
             foreign(before)
         ));
-        let grants = cku_authority::role_grants(journal, &key.tenant).map_err(|e| journal::failed(&e))?;
+        let grants = cku_authority::role_grants(journal, tenant).map_err(|e| journal::failed(&e))?;
         let theirs = |grant: &&RoleGrant| {
             let whom = &grant.principal;
-            whom.kind == *kind && key.tenant.contains(&whom.tenant)
+            whom.kind == *kind && tenant.contains(&whom.tenant)
         };
         for grant in grants.iter().filter(theirs) {
             lines.push_str(&format!(

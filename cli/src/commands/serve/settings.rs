@@ -11,7 +11,7 @@ use std::{
 };
 
 use cku_base::document::Limits as DocumentLimits;
-use cku_server::Config;
+use cku_server::{Config, ProxyError, TrustedProxy};
 use serde::Deserialize;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -62,9 +62,17 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NUMBER")]
     max_connections: Option<usize>,
 
-    /// Seconds in which a client sends a body.
+    /// Seconds in which a client sends a head, and a body.
     #[arg(long, value_name = "SECONDS")]
     patience: Option<u64>,
+
+    /// Connections at a time from one address.
+    #[arg(long, value_name = "NUMBER")]
+    max_connections_by_address: Option<NonZeroU32>,
+
+    /// Proxies that are believed when they say whose request they pass on: networks, addresses, `unix`.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxy: Vec<TrustedProxy>,
 
     /// Requests a second that each address may make.
     #[arg(long, value_name = "NUMBER")]
@@ -86,6 +94,9 @@ pub(super) struct Flags {
     /// OTEL_EXPORTER_OTLP_ENDPOINT, or none.
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// Seconds after which the keys that issuers publish are looked at again.
+    #[arg(long, value_name = "SECONDS")]
+    refresh_keys: Option<NonZeroU32>,
 }
 
 /// The file.
@@ -102,11 +113,42 @@ struct File {
     max_body: Option<usize>,
     max_connections: Option<usize>,
     patience: Option<u64>,
+    max_connections_by_address: Option<NonZeroU32>,
+    trusted_proxy: Option<Proxies>,
     rate_by_address: Option<NonZeroU32>,
     rate_by_principal: Option<NonZeroU32>,
     log_format: Option<String>,
     log_level: Option<String>,
     otlp_endpoint: Option<String>,
+    refresh_keys: Option<NonZeroU32>,
+}
+
+/// Proxies that are believed, with commas between them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Proxies(Vec<TrustedProxy>);
+
+impl FromStr for Proxies {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, ProxyError> {
+        text.split(',').map(|proxy| proxy.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TryFrom<String> for Proxies {
+    type Error = ProxyError;
+
+    fn try_from(text: String) -> Result<Self, ProxyError> {
+        text.parse()
+    }
+}
+
+impl Display for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.0.iter().map(TrustedProxy::to_string).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 /// All settings, and where each comes from.
@@ -199,6 +241,15 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
     let connections =
         settings.pick("max_connections", flags.max_connections, file.max_connections, connections)?;
     config.limits.connections = connections.unwrap_or(limits.connections);
+    config.limits.connections_by_address = settings.pick(
+        "max_connections_by_address",
+        flags.max_connections_by_address,
+        file.max_connections_by_address,
+        None,
+    )?;
+    let proxies = Some(Proxies(flags.trusted_proxy.clone())).filter(|proxies| !proxies.0.is_empty());
+    let proxies = settings.pick("trusted_proxy", proxies, file.trusted_proxy, None)?;
+    config.trusted_proxies = proxies.map(|proxies| proxies.0).unwrap_or_default();
     let patience = Some(limits.patience.as_secs());
     let patience = settings.pick("patience", flags.patience, file.patience, patience)?;
     config.limits.patience = patience.map_or(limits.patience, Duration::from_secs);
@@ -206,6 +257,11 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
         settings.pick("rate_by_address", flags.rate_by_address, file.rate_by_address, None)?;
     config.rates.principal =
         settings.pick("rate_by_principal", flags.rate_by_principal, file.rate_by_principal, None)?;
+    let every = u32::try_from(config.issuers.every.as_secs()).ok().and_then(NonZeroU32::new);
+    let every = settings.pick("refresh_keys", flags.refresh_keys, file.refresh_keys, every)?;
+    if let Some(every) = every {
+        config.issuers.every = Duration::from_secs(every.get().into());
+    }
     settings.config = config;
     let format =
         settings.pick("log_format", flags.log_format.clone(), file.log_format, Some("pretty".into()))?;
