@@ -1,8 +1,9 @@
 //! What the learner does, as entries of the tenant's own chain: so that whoever reads the chain again knows
 //! when it was done.
 
-use cku_authority::{StoreError, draft};
+use cku_authority::{AccessError, StoreError, allowed, draft};
 use cku_base::{Digest, TenantPath};
+use cku_engine::{Worker, access::Resource};
 use cku_gates::Submitter;
 use cku_journal::{Command, Journal, Kind};
 use serde::{Deserialize, Serialize};
@@ -65,14 +66,18 @@ pub struct LearnerPaused {
     pub reason: String,
 }
 
-/// Tells the learner to propose nothing, or to go on; evidence is taken in either way.
+/// Tells the learner to propose nothing, or to go on; evidence is taken in either way. Whoever may set the
+/// kill switch of a tenant may do it; `worker` asks the bundle that says so.
 pub fn pause(
     journal: &Journal,
+    worker: &mut Worker,
     tenant: &TenantPath,
     by: &Submitter,
     what: &LearnerPaused,
-) -> Result<(), StoreError> {
-    write(journal, tenant, Kind::LearnerPaused, by, what, Vec::new())
+) -> Result<(), AccessError> {
+    let mode = worker.bundle().manifest().modes.first().cloned().unwrap_or_default();
+    allowed(journal, worker, by, ("killswitch:set", &Resource::tenant(tenant)), (&mode, None))?;
+    Ok(write(journal, tenant, Kind::LearnerPaused, by, what, Vec::new())?)
 }
 
 /// Notes how a diff of the learner came to an end.

@@ -111,6 +111,10 @@ pub(super) struct Boundary {
     /// Where the values are put.
     #[serde(default)]
     pub(super) vary: Option<String>,
+    /// The threshold of the gate whose value in the mode is added to each: a test that holds wherever the
+    /// threshold stands.
+    #[serde(default)]
+    pub(super) around: Option<String>,
     /// What single values change, where one place does not say it.
     #[serde(default)]
     pub(super) values: BTreeMap<String, BTreeMap<String, Value>>,

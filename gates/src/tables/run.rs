@@ -112,7 +112,13 @@ impl Runner<'_> {
             (Some(changes), _) => {
                 changes.iter().try_for_each(|(at, v)| patch::set(&mut document, at, v.clone()))?;
             }
-            (None, Some(pointer)) => patch::set(&mut document, pointer, scalar(value))?,
+            (None, Some(pointer)) => {
+                let value = match &boundary.around {
+                    None => scalar(value),
+                    Some(threshold) => self.around(&boundary.gate, threshold, mode, value)?,
+                };
+                patch::set(&mut document, pointer, value)?;
+            }
             (None, None) => return Err(format!("neither `vary` nor `values` says what {value} changes")),
         }
         let input = self.input(document, mode)?;
@@ -122,6 +128,25 @@ impl Runner<'_> {
         let said = evaluation.gate(&boundary.gate).map_err(|e| e.to_string())?;
         let reasons: String = said.reasons.iter().map(|r| format!("; {}: {}", r.rule, r.message)).collect();
         Ok((said.verdict, reasons))
+    }
+
+    /// A threshold's value in a mode and so much more.
+    fn around(&self, gate: &str, threshold: &str, mode: &str, more: &str) -> Result<Value, String> {
+        let more: i64 =
+            more.parse().map_err(|_| format!("`{more}` is no whole number to add to `{threshold}`"))?;
+        let bundle = self.worker.bundle();
+        let rules = bundle.gate(gate).and_then(|gate| match &gate.body {
+            GateBody::Rules(rules) => Some(rules),
+            GateBody::Rego { .. } => None,
+        });
+        let thresholds = rules.map(|rules| rules.thresholds.as_slice()).unwrap_or_default();
+        let found = thresholds.iter().find(|known| known.name == threshold).ok_or_else(|| {
+            let near = cku_base::suggest(threshold, thresholds.iter().map(|known| known.name.as_str()));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            format!("the gate `{gate}` has no threshold `{threshold}`{hint}")
+        })?;
+        let value = found.value(mode).checked_add(more);
+        value.map(Value::from).ok_or_else(|| format!("`{threshold}` and {more} more is too much"))
     }
 
     /// A gate that nothing asks rejects every input; a boundary must not take that for an answer.

@@ -185,10 +185,12 @@ fn a_learner_that_is_paused_proposes_nothing_and_one_that_was_refused_begins_ane
         paused,
         reason: "an audit".to_owned(),
     };
-    pause(&place.journal, &acme(), &person("dana"), &said(true)).unwrap();
+    let denied = pause(&place.journal, &mut place.gates(), &acme(), &person("rhea"), &said(true));
+    assert!(matches!(denied, Err(cku_authority::AccessError::Denied { .. })), "{denied:?}");
+    pause(&place.journal, &mut place.gates(), &acme(), &person("dana"), &said(true)).unwrap();
     bad_weeks(&place, 0..300);
     assert_eq!(followed(&place).to_propose().count(), 0);
-    pause(&place.journal, &acme(), &person("dana"), &said(false)).unwrap();
+    pause(&place.journal, &mut place.gates(), &acme(), &person("dana"), &said(false)).unwrap();
     bad_weeks(&place, 300..310);
     let following = followed(&place);
     let raised = following.to_propose().next().unwrap();

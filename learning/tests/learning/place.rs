@@ -35,7 +35,7 @@ pub(crate) struct Place {
 fn policies(name: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies").join(name);
     let bundle = Bundle::load(&folder).unwrap();
-    let files = bundle.sources().files().iter().filter(|file| !file.kind.is_test());
+    let files = bundle.sources().files().iter();
     files.map(|file| (file.path.clone(), file.text.to_string())).collect()
 }
 
@@ -233,6 +233,10 @@ impl Place {
             body: with_actor(event.members().unwrap(), &named(by), &subject),
         });
         self.journal.append(Command { drafts: drafts.collect(), ..Command::default() }).unwrap();
+    }
+
+    pub(crate) fn gates(&self) -> Worker {
+        Worker::new(self.active())
     }
 
     pub(crate) fn change_control(&self) -> Worker {

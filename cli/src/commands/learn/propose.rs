@@ -1,0 +1,84 @@
+//! `cku learn propose`: policy diffs of what outcomes raised.
+
+use cku_changes::diff::{self, Ending, Status};
+use cku_learning::{LearnerSettled, ProposalError, Settlement};
+
+use super::{Of, followed, tenants};
+use crate::{
+    commands::diff::{change_control, check},
+    exit::Exit,
+    journal::{self, TokenArg},
+    output::{self, Format},
+    render::{foreign, problems},
+};
+
+/// Make policy diffs of what outcomes raised, each with its evidence, and find out all that is to be known
+/// about them. It takes a token of the learner's account; people approve.
+///
+/// What was proposed before is not proposed again; what people refused begins anew.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    of: Of,
+
+    #[command(flatten)]
+    how: check::How,
+
+    #[command(flatten)]
+    token: TokenArg,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
+    let journal = args.of.journal.open()?;
+    let genesis = journal::genesis(&journal)?;
+    let by = args.token.submitter(&journal, &genesis)?;
+    let mut worker = change_control(&journal)?;
+    let mut proposed = 0;
+    for tenant in tenants(&journal, args.of.tenant.as_ref())? {
+        let following = followed(&journal, &tenant)?;
+        for raised in following.scopes().filter_map(|scope| scope.raised) {
+            let Some(id) = raised.diff else { continue };
+            let diff = diff::load(&journal, &id).map_err(|e| problems::of_store(&e))?;
+            if let Some(how) = settlement(diff.status(), diff.proposed.expires_at <= journal::now()) {
+                let (mode, threshold) = (raised.mode.clone(), raised.threshold.clone());
+                let settled = LearnerSettled { mode, threshold, diff: id, how };
+                cku_learning::settle(&journal, &tenant, &by, &settled).map_err(|e| problems::of_store(&e))?;
+            }
+        }
+        // What was settled just now may be raised again with outcomes to come, and not by those before.
+        let following = followed(&journal, &tenant)?;
+        for raised in following.to_propose() {
+            let made =
+                cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
+            let made = made.map_err(|error| not_proposed(&error))?;
+            proposed += 1;
+            check::found(&journal, &mut worker, &made.diff.id, &by, &args.how, Format::Pretty)?;
+        }
+    }
+    if proposed == 0 {
+        output::result("outcomes raise nothing that is not proposed already; `cku learn status` shows how far they are\n")?;
+    }
+    Ok(Exit::Pass)
+}
+
+/// How a diff came to an end, if it did without becoming active.
+fn settlement(status: Status, expired: bool) -> Option<Settlement> {
+    match status {
+        Status::Ended(Ending::Refused) => Some(Settlement::Refused),
+        Status::Ended(Ending::Expired) => Some(Settlement::Expired),
+        Status::Ended(Ending::RolledBack) => Some(Settlement::RolledBack),
+        Status::Ended(Ending::Active) => None,
+        Status::Ended(_) => Some(Settlement::Withdrawn),
+        _ if expired => Some(Settlement::Expired),
+        _ => None,
+    }
+}
+
+fn not_proposed(error: &ProposalError) -> Exit {
+    match error {
+        ProposalError::Refused(diff::ProposeError::Access(error)) => problems::of_access(error),
+        ProposalError::Bundle(error) => problems::of_bundle(error),
+        ProposalError::Store(error) => problems::of_store(error),
+        refused => journal::refuse(&foreign(&refused.to_string())),
+    }
+}
