@@ -89,6 +89,11 @@ impl BandCounts {
         (self.since.iter().copied().enumerate().filter(|(_, n)| *n > 0), self.since_losses)
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        (self.outcomes.capacity() + self.losses.capacity() + self.decisions.capacity()) * size_of::<f64>()
+            + self.since.capacity() * size_of::<u32>()
+    }
+
     /// The estimated risk of each band, not falling from the safest to the riskiest.
     ///
     /// Each band gets half an outcome at the rate of all of them, so that one without outcomes has a risk.

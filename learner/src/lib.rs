@@ -31,6 +31,7 @@
 //! ```
 
 mod bands;
+pub mod bench;
 mod bits;
 mod change_point;
 mod grid;

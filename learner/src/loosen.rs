@@ -129,6 +129,10 @@ impl LoosenDetector {
         u16::try_from(prefix).ok().filter(|bands| *bands > 0)
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.candidates.capacity() * size_of::<Wealth>()
+    }
+
     /// Forgets the evidence, as the threshold changed; it is one of the window's starts.
     pub fn restart(&mut self) {
         self.candidates.iter_mut().for_each(|candidate| *candidate = Wealth::default());

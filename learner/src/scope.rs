@@ -215,6 +215,15 @@ impl ScopeState {
         &self.counts
     }
 
+    /// The bytes that the state takes, with what it points to.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.tighten.bytes()
+            + self.loosen.bytes()
+            + self.counts.bytes()
+            + self.temporary.capacity() * size_of::<Temporary>()
+    }
+
     /// Takes in one event.
     pub fn apply(&mut self, tables: &Tables, event: &Event) -> Option<Notice> {
         match event {

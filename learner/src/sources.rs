@@ -77,6 +77,10 @@ impl TightenDetector {
             && self.least(factors).0 >= level
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.without.capacity() * size_of::<Without>() + self.counted.capacity() * size_of::<Counted>()
+    }
+
     /// Forgets everything: the threshold changed.
     pub fn restart(&mut self) {
         self.all = Statistic::default();

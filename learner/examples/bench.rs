@@ -1,0 +1,30 @@
+//! Runs the benchmark: `cargo run --release -p cku-learner --example bench -- [worlds] [commits folder] [threads]`.
+
+use std::{path::PathBuf, sync::OnceLock, time::Instant};
+
+use cku_learner::bench::{self, BenchSettings};
+
+fn nanoseconds() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let worlds = arguments.next().and_then(|worlds| worlds.parse().ok());
+    let commits = arguments.next().map(PathBuf::from);
+    let threads = arguments.next().and_then(|threads| threads.parse().ok()).unwrap_or(1);
+    let quick = BenchSettings::quick();
+    let settings = BenchSettings {
+        worlds: worlds.unwrap_or(quick.worlds),
+        commits,
+        threads,
+        clock: Some(nanoseconds),
+        ..quick
+    };
+    let report = bench::run(&settings, &|at| {
+        eprintln!("{:>6.1} s  {} of {}: {}", nanoseconds() as f64 / 1e9, at.done + 1, at.of, at.measure);
+    });
+    eprintln!("{:>6.1} s", nanoseconds() as f64 / 1e9);
+    print!("{}", bench::markdown(&report));
+}
