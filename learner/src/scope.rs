@@ -307,7 +307,12 @@ impl ScopeState {
         let prediction = Prediction::fit(&self.counts);
         let to = prediction.target(self.cut, declared.max_step, tables.settings.tested_rate());
         let expires_after = (declared.burst_expiry > 0).then_some(declared.burst_expiry);
-        (to < self.cut).then_some(Proposal { direction: Direction::Tighten, from: self.cut, to, expires_after })
+        (to < self.cut).then_some(Proposal {
+            direction: Direction::Tighten,
+            from: self.cut,
+            to,
+            expires_after,
+        })
     }
 
     fn loosening(&self, tables: &Tables) -> Option<Proposal> {

@@ -114,12 +114,7 @@ impl Settings {
             ("max_step", d.max_step.to_string(), (1..=256).contains(&d.max_step), "1 to 256"),
             ("cool_down", d.cool_down.to_string(), d.cool_down < d.window, "less than the window"),
             ("loosenings", d.loosenings.to_string(), (1..=100).contains(&d.loosenings), "1 to 100"),
-            (
-                "fresh_start",
-                d.fresh_start.to_string(),
-                d.fresh_start >= 10 && budget,
-                "10 up to the window",
-            ),
+            ("fresh_start", d.fresh_start.to_string(), d.fresh_start >= 10 && budget, "10 up to the window"),
             (
                 "exploration_bands",
                 d.exploration_bands.to_string(),

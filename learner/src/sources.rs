@@ -120,7 +120,8 @@ impl TightenDetector {
         }
         let losses = |of: Source| self.counted.iter().find(|c| c.source == of).map_or(0.0, |c| c.losses);
         let mine = losses(source);
-        let least = self.without.iter().map(|w| losses(w.source)).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        let least =
+            self.without.iter().map(|w| losses(w.source)).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
         if let Some((at, theirs)) = least
             && theirs < mine
             && let Some(slot) = self.without.get_mut(at)

@@ -106,7 +106,11 @@ mod tests {
     fn the_shift_makes_the_profile_fit_what_happened_since() {
         let prediction = Prediction::fit(&counts(3));
         assert!((prediction.rate(Cut(10)) - 0.165).abs() < 0.001, "{}", prediction.rate(Cut(10)));
-        assert!((prediction.shift - 1.2).abs() < 0.1, "about the log-odds of three times: {}", prediction.shift);
+        assert!(
+            (prediction.shift - 1.2).abs() < 0.1,
+            "about the log-odds of three times: {}",
+            prediction.shift
+        );
         assert!(Prediction::fit(&counts(1)).shift.abs() < 0.02);
     }
 

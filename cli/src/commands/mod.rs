@@ -13,6 +13,7 @@ pub(crate) mod freeze;
 pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod killswitch;
+pub(crate) mod learn;
 mod local;
 pub(crate) mod role;
 pub(crate) mod run;

@@ -40,11 +40,9 @@ fn edit(installation: &Installation, file: &str, from: &str, to: &str) {
     std::fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
-/// Coverage of 85 % in staging, with its test.
+/// Coverage of 85 % in staging; the test of it asks around the limit, wherever it stands.
 fn tighten(installation: &Installation) {
     edit(installation, "new/gates/quality.gate", "percent = 80%", "percent = 85%");
-    let (from, to) = ("7999: PAUSE, 8000: PASS, 8001: PASS", "8499: PAUSE, 8500: PASS, 8501: PASS");
-    edit(installation, "new/tests/quality_test.yaml", from, to);
 }
 
 fn token(installation: &Installation, who: &str) -> String {

@@ -4,7 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use crate::{
-    Advisory, Band, Certifying, Cut, Event, Loss, Matured, Propensity, Route, Source, bench::learners::Learner,
+    Advisory, Band, Certifying, Cut, Event, Loss, Matured, Propensity, Route, Source,
+    bench::learners::Learner,
 };
 
 /// Bands of every world.

@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 /// How it is found out.
 #[derive(Debug, clap::Args)]
-pub(super) struct How {
+pub(in crate::commands) struct How {
     /// How long the solver may think about one question.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
@@ -58,7 +58,8 @@ pub(super) struct How {
 }
 
 impl How {
-    fn solver(&self) -> Option<Solver> {
+    /// The solver, unless there is none or none is wanted.
+    pub(in crate::commands) fn solver(&self) -> Option<Solver> {
         if self.no_solver {
             return None;
         }
@@ -68,6 +69,12 @@ impl How {
             .inspect_err(|why| output::note(format_args!("nothing is proved: {why}\n")))
             .ok()
     }
+
+    /// What is replayed.
+    pub(in crate::commands) fn options(&self) -> CheckOptions {
+        let limit = self.sample.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        CheckOptions { replay: replay::Options { limit, ..replay::Options::default() } }
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
@@ -76,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
 }
 
 /// Finds it out, asks change control, and shows the diff.
-pub(super) fn found(
+pub(in crate::commands) fn found(
     journal: &Journal,
     worker: &mut Worker,
     id: &Digest,
@@ -85,8 +92,7 @@ pub(super) fn found(
     format: Format,
 ) -> Result<Exit, Exit> {
     let mut solver = how.solver();
-    let limit = how.sample.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    let options = CheckOptions { replay: replay::Options { limit, ..replay::Options::default() } };
+    let options = how.options();
     let shows = std::io::stderr().is_terminal();
     let progress = |done: usize, of: usize| {
         if shows {

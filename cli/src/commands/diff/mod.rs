@@ -1,7 +1,7 @@
 //! `cku diff`: policy diffs, from proposed to active.
 
 mod acts;
-mod check;
+pub(super) mod check;
 mod list;
 mod propose;
 mod review;
@@ -93,7 +93,7 @@ impl By {
 }
 
 /// What decides over changes.
-fn change_control(journal: &Journal) -> Result<Worker, Exit> {
+pub(super) fn change_control(journal: &Journal) -> Result<Worker, Exit> {
     let active = active_for(journal, Purpose::ChangeControl).map_err(|e| problems::of_store(&e))?;
     let active = active.ok_or_else(|| {
         journal::refuse(

@@ -4,13 +4,14 @@ mod bench;
 mod history;
 mod pause;
 mod propose;
+mod simulate;
 mod status;
 mod verify;
 
 use cku_base::TenantPath;
 use cku_journal::Journal;
-use cku_learning::Following;
 use cku_lang::{GateBody, Type};
+use cku_learning::Following;
 
 use crate::{
     exit::Exit,
@@ -35,6 +36,7 @@ enum Command {
     Resume(pause::Args),
     History(history::Args),
     Bench(bench::Args),
+    Simulate(simulate::Args),
 }
 
 /// Runs the subcommand.
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
         Command::Resume(args) => pause::run(args, false),
         Command::History(args) => history::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Simulate(args) => simulate::run(args),
     }
 }
 

@@ -53,12 +53,17 @@ pub(super) fn run(args: &Args, paused: bool) -> Result<Exit, Exit> {
     };
     let done = cku_learning::pause(&journal, &mut worker, &args.tenant, &by, &what);
     done.map_err(|error: AccessError| problems::of_access(&error))?;
-    let which = args.threshold.as_ref().map_or_else(|| "all thresholds".to_owned(), |t| format!("`{}`", foreign(t)));
+    let which =
+        args.threshold.as_ref().map_or_else(|| "all thresholds".to_owned(), |t| format!("`{}`", foreign(t)));
     let which = args.mode.as_ref().map_or(which.clone(), |mode| format!("{which} in {}", foreign(mode)));
     let tenant = &args.tenant;
     match paused {
-        true => output::result(format_args!("the learner proposes nothing for {which} by outcomes of {tenant}\n"))?,
-        false => output::result(format_args!("the learner proposes again for {which} by outcomes of {tenant}\n"))?,
+        true => output::result(format_args!(
+            "the learner proposes nothing for {which} by outcomes of {tenant}\n"
+        ))?,
+        false => {
+            output::result(format_args!("the learner proposes again for {which} by outcomes of {tenant}\n"))?
+        }
     }
     output::note(strange.unwrap_or_default());
     Ok(Exit::Pass)

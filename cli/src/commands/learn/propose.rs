@@ -48,15 +48,16 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         // What was settled just now may be raised again with outcomes to come, and not by those before.
         let following = followed(&journal, &tenant)?;
         for raised in following.to_propose() {
-            let made =
-                cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
+            let made = cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
             let made = made.map_err(|error| not_proposed(&error))?;
             proposed += 1;
             check::found(&journal, &mut worker, &made.diff.id, &by, &args.how, Format::Pretty)?;
         }
     }
     if proposed == 0 {
-        output::result("outcomes raise nothing that is not proposed already; `cku learn status` shows how far they are\n")?;
+        output::result(
+            "outcomes raise nothing that is not proposed already; `cku learn status` shows how far they are\n",
+        )?;
     }
     Ok(Exit::Pass)
 }
@@ -67,7 +68,7 @@ fn settlement(status: Status, expired: bool) -> Option<Settlement> {
         Status::Ended(Ending::Refused) => Some(Settlement::Refused),
         Status::Ended(Ending::Expired) => Some(Settlement::Expired),
         Status::Ended(Ending::RolledBack) => Some(Settlement::RolledBack),
-        Status::Ended(Ending::Active) => None,
+        Status::Ended(Ending::Activated) => None,
         Status::Ended(_) => Some(Settlement::Withdrawn),
         _ if expired => Some(Settlement::Expired),
         _ => None,

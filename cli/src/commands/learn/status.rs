@@ -58,8 +58,13 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
             continue;
         }
         let counts = following.counts();
-        let _ = writeln!(text, "{tenant}  {dim}{} final outcomes, {} of them not known; up to entry {}{dim:#}",
-            counts.matured, counts.unknown, following.seq());
+        let _ = writeln!(
+            text,
+            "{tenant}  {dim}{} final outcomes, {} of them not known; up to entry {}{dim:#}",
+            counts.matured,
+            counts.unknown,
+            following.seq()
+        );
         for (what, number) in [
             ("labels that came too late for a detector", counts.late),
             ("ends of runs that are not in the chain", counts.stray),
@@ -163,7 +168,8 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Exit> {
         let following = followed(&journal, &tenant)?;
         for scope in following.scopes() {
             known.insert(scope.threshold.to_owned());
-            if scope.threshold == args.threshold && args.mode.as_deref().is_none_or(|mode| mode == scope.mode) {
+            if scope.threshold == args.threshold && args.mode.as_deref().is_none_or(|mode| mode == scope.mode)
+            {
                 explained(&mut text, &following, &scope, &Units::of(&journal, scope.mode));
                 all.push(document(&tenant, &scope));
             }
@@ -201,14 +207,19 @@ fn explained(text: &mut String, following: &Following, scope: &ScopeView<'_>, un
     let _ = writeln!(
         text,
         "  {dim}of what passes, at most {} may fail; within {} outcomes the chance of a wrong proposal is at most {}{dim:#}",
-        percent(declared.epsilon), declared.window, declared.delta
+        percent(declared.epsilon),
+        declared.window,
+        declared.delta
     );
     let prediction = Prediction::fit(scope.state.counts());
-    let _ = writeln!(text, "  of what passes now, about {} fails (an estimate)", percent(prediction.rate(cut)));
+    let _ =
+        writeln!(text, "  of what passes now, about {} fails (an estimate)", percent(prediction.rate(cut)));
     let _ = writeln!(
         text,
         "  too loose?   {}  {:.3e} of {:.3e}, whichever one source is left out",
-        bar(share(scope.tighten.0, scope.tighten.1)), scope.tighten.0, scope.tighten.1
+        bar(share(scope.tighten.0, scope.tighten.1)),
+        scope.tighten.0,
+        scope.tighten.1
     );
     let level = scope.settings.loosen_level();
     let wealth: Vec<f64> = scope.state.loosen().wealth().collect();
