@@ -18,7 +18,11 @@ impl<'de> Deserialize<'de> for Exact {
         let text = String::deserialize(deserializer)?;
         let bits = u64::from_str_radix(&text, 16).map_err(de::Error::custom)?;
         let float = f64::from_bits(bits);
-        if float.is_nan() { Err(de::Error::custom("a stored number is not a number")) } else { Ok(Self(float)) }
+        if float.is_nan() {
+            Err(de::Error::custom("a stored number is not a number"))
+        } else {
+            Ok(Self(float))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     bands::BandCounts,
     change_point::{Cusum, Increments},
     grid::{Band, Cut},
-    loosen::LoosenDetector,
+    loosen::{Bets, LoosenDetector},
     loss::Loss,
     route::Route,
     settings::Settings,
@@ -125,6 +125,7 @@ pub struct Tables {
     increments: Increments,
     growth: f64,
     tighten_level: f64,
+    bets: Option<Bets>,
     bands: u16,
 }
 
@@ -135,7 +136,8 @@ impl Tables {
         let increments = Increments::new(&factors);
         let growth = libm::exp2(1.0 / f64::from(settings.get().profile_half_life));
         let tighten_level = settings.tighten_level();
-        Self { settings, factors, increments, growth, tighten_level, bands }
+        let bets = Bets::new(&settings);
+        Self { settings, factors, increments, growth, tighten_level, bets, bands }
     }
 
     /// The settings.
@@ -169,6 +171,8 @@ pub struct ScopeState {
     loosenings_left: u32,
     cooling: u32,
     temporary: Vec<Temporary>,
+    /// How often the evidence began anew.
+    generation: u32,
 }
 
 impl ScopeState {
@@ -187,6 +191,7 @@ impl ScopeState {
             loosenings_left: settings.get().loosenings,
             cooling: 0,
             temporary: Vec::new(),
+            generation: 0,
         }
     }
 
@@ -213,6 +218,11 @@ impl ScopeState {
     /// The counts of the bands.
     pub fn counts(&self) -> &BandCounts {
         &self.counts
+    }
+
+    /// How often the evidence of the detectors began anew.
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// The bytes that the state takes, with what it points to.
@@ -245,7 +255,9 @@ impl ScopeState {
                 self.restart_detectors();
                 let loosen = self.loosen.clone();
                 // Budgets belong to the window, not to the definition.
-                *self = Self { frozen, in_window, loosenings_left, loosen, ..Self::new(tables, *cut) };
+                let generation = self.generation;
+                let new = Self::new(tables, *cut);
+                *self = Self { frozen, in_window, loosenings_left, loosen, generation, ..new };
             }
         }
         None
@@ -269,8 +281,9 @@ impl ScopeState {
         // A run that was decided at another threshold had another chance of being explored.
         if let Route::Certifying(evidence) = matured.route
             && matured.cut == self.cut
+            && let Some(bets) = &tables.bets
         {
-            self.loosen.observe(settings, self.cut, matured.band, evidence, matured.loosen);
+            self.loosen.observe(settings, bets, self.cut, matured.band, evidence, matured.loosen);
         }
         self.cooling = self.cooling.saturating_sub(1);
         let expired = self.expire(tables);
@@ -280,13 +293,13 @@ impl ScopeState {
         if self.cooling > 0 || expired.is_some() {
             return expired;
         }
-        // Only a failure can raise the tighten detector to its level, and only a better outcome than ε
-        // the wealth of the other.
-        let proposal = if self.tighten.alarm(&tables.factors, tables.tighten_level, declared.left_out) {
-            self.tightening(tables)
-        } else {
-            self.loosening(tables)
-        }?;
+        // Only a failure raises the tighten detector to a level above 1.
+        let proposal =
+            if matured.tighten != Loss::NONE && self.tighten.alarm(&tables.factors, tables.tighten_level) {
+                self.tightening(tables)
+            } else {
+                self.loosening(tables)
+            }?;
         self.open = Some(proposal);
         Some(Notice::Propose(proposal))
     }
@@ -298,6 +311,7 @@ impl ScopeState {
             self.loosenings_left = settings.get().loosenings;
             self.tighten.restart();
             self.loosen = LoosenDetector::new(settings);
+            self.generation += 1;
         }
         self.in_window += 1;
     }
@@ -307,15 +321,23 @@ impl ScopeState {
         let prediction = Prediction::fit(&self.counts);
         let to = prediction.target(self.cut, declared.max_step, tables.settings.tested_rate());
         let expires_after = (declared.burst_expiry > 0).then_some(declared.burst_expiry);
-        (to < self.cut).then_some(Proposal { direction: Direction::Tighten, from: self.cut, to, expires_after })
+        (to < self.cut).then_some(Proposal {
+            direction: Direction::Tighten,
+            from: self.cut,
+            to,
+            expires_after,
+        })
     }
 
     fn loosening(&self, tables: &Tables) -> Option<Proposal> {
-        if self.loosenings_left == 0 {
+        let (bands, bets) = (self.loosen.certified(), tables.bets.as_ref()?);
+        if bands == 0 || self.loosenings_left == 0 {
             return None;
         }
-        let bands = self.loosen.certified(&tables.settings)?;
         let to = Cut(self.cut.0.saturating_add(bands).min(tables.bands));
+        if to.0 < tables.bands && self.loosen.expects_more(bets) {
+            return None;
+        }
         let proposal = Proposal { direction: Direction::Loosen, from: self.cut, to, expires_after: None };
         (to > self.cut).then_some(proposal)
     }
@@ -342,9 +364,16 @@ impl ScopeState {
                 None
             }
         };
+        let loosened = proposal.filter(|p| p.direction == Direction::Loosen).map(|p| p.to.0 - p.from.0);
         self.cut = cut;
         self.cooling = tables.settings.get().cool_down;
-        self.restart_detectors();
+        self.tighten.restart();
+        self.cusum.restart();
+        match loosened {
+            Some(bands) => self.loosen.advance(bands),
+            None => self.loosen.restart(),
+        }
+        self.generation += 1;
         // The expiry is judged by what comes after the activation.
         self.counts.change_point();
         if let Some((back_to, outcomes_left)) = expiry {
@@ -375,5 +404,202 @@ impl ScopeState {
         self.tighten.restart();
         self.loosen.restart();
         self.cusum.restart();
+        self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cku_base::BasisPoints;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Advisory, Certifying, Declared};
+
+    fn tables() -> Tables {
+        let declared = Declared {
+            window: 400,
+            fresh_start: 100,
+            cool_down: 20,
+            delta: 0.2,
+            burst_expiry: 60,
+            exploration_rate: BasisPoints::try_from(5_000).unwrap(),
+            exploration_bands: 4,
+            max_step: 4,
+            loosenings: 2,
+            ..Declared::default()
+        };
+        Tables::new(Settings::check(declared).unwrap(), 12)
+    }
+
+    fn run(band: u16, cut: Cut, failed: bool, n: u32) -> Event {
+        let loss = if failed { Loss::FULL } else { Loss::NONE };
+        let propensity = 5_000.try_into().unwrap();
+        let route = match cut.passes(Band(band)) {
+            true => Route::Certifying(Certifying::Passed),
+            false if n % 2 == 0 => Route::Certifying(Certifying::Explored { propensity }),
+            false => Route::Advisory(Advisory),
+        };
+        Event::Matured(Matured {
+            band: Band(band),
+            cut,
+            route,
+            source: Source(n % 7),
+            tighten: loss,
+            loosen: loss,
+        })
+    }
+
+    /// Feeds runs until a notice comes.
+    fn until_notice(state: &mut ScopeState, every: u32, most: u32) -> Option<Notice> {
+        let tables = tables();
+        (0..most).find_map(|n| {
+            let band = (n * 5 % u32::from(state.cut().0)) as u16;
+            state.apply(&tables, &run(band, state.cut(), n % every == every - 1, n))
+        })
+    }
+
+    fn proposed(notice: Option<Notice>) -> Proposal {
+        match notice {
+            Some(Notice::Propose(proposal)) => proposal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn there_is_at_most_one_open_proposal_and_a_pause_after_an_activation() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        let proposal = proposed(until_notice(&mut state, 3, 300));
+        assert_eq!((proposal.direction, proposal.from), (Direction::Tighten, Cut(8)));
+        assert_eq!(until_notice(&mut state, 3, 100), None, "one is open");
+        state.apply(&tables, &Event::Adopted { cut: proposal.to, proposed: true });
+        assert_eq!(state.cut(), proposal.to);
+        assert_eq!(until_notice(&mut state, 2, 19), None, "cool-down");
+        assert!(until_notice(&mut state, 2, 100).is_some());
+    }
+
+    #[test]
+    fn what_is_frozen_proposes_nothing_until_it_is_resumed() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        state.apply(&tables, &Event::Frozen);
+        assert_eq!(until_notice(&mut state, 3, 200), None);
+        state.apply(&tables, &Event::Resumed);
+        assert!(until_notice(&mut state, 3, 5).is_some(), "the evidence was taken in");
+    }
+
+    #[test]
+    fn a_declined_proposal_is_not_made_again_on_the_same_evidence() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        proposed(until_notice(&mut state, 3, 300));
+        state.apply(&tables, &Event::Declined);
+        assert_eq!(until_notice(&mut state, 25, 100), None);
+    }
+
+    #[test]
+    fn a_tightening_after_a_burst_ends_by_itself_and_a_lasting_one_is_confirmed() {
+        let tables = tables();
+        let start = || {
+            let mut state = ScopeState::new(&tables, Cut(8));
+            for n in 0..100 {
+                state.apply(&tables, &run((n % 8) as u16, Cut(8), n % 40 == 0, n));
+            }
+            let proposal = proposed(until_notice(&mut state, 3, 300));
+            state.apply(&tables, &Event::Adopted { cut: proposal.to, proposed: true });
+            state
+        };
+        let mut burst = start();
+        assert_eq!(until_notice(&mut burst, 1_000, 200), Some(Notice::Expire(Cut(8))));
+        burst.apply(&tables, &Event::Adopted { cut: Cut(8), proposed: false });
+        assert_eq!(burst.cut(), Cut(8));
+        let mut lasting = start();
+        assert_eq!(until_notice(&mut lasting, 14, 61), Some(Notice::Confirm));
+    }
+
+    #[test]
+    fn evidence_that_a_person_chose_moves_no_detector() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        let (tighten, loosen) = (state.tighten.clone(), state.loosen.clone());
+        for n in 0..200 {
+            state.apply(&tables, &run(9, Cut(8), n % 3 == 0, 2 * n + 1));
+        }
+        assert_eq!((tighten, loosen), (state.tighten, state.loosen));
+    }
+
+    fn events() -> impl Strategy<Value = Vec<(u8, u16, bool)>> {
+        prop::collection::vec((0u8..40, 0u16..12, prop::bool::weighted(0.2)), 1..700)
+    }
+
+    /// What a seed of numbers means depends on the state, as in the world: adoption follows a proposal.
+    fn event(
+        state: &ScopeState,
+        notice: Option<Notice>,
+        n: u32,
+        (kind, band, failed): (u8, u16, bool),
+    ) -> Event {
+        match (notice, kind) {
+            (Some(Notice::Propose(p)), 0..30) => Event::Adopted { cut: p.to, proposed: true },
+            (Some(Notice::Propose(_)), _) => Event::Declined,
+            (Some(Notice::Expire(cut)), _) => Event::Adopted { cut, proposed: false },
+            (_, 0) => Event::Frozen,
+            (_, 1..3) => Event::Resumed,
+            (_, 3) if failed => Event::Redefined { cut: state.cut() },
+            (_, 4) if failed => Event::Adopted { cut: Cut(band.max(1)), proposed: false },
+            (_, 5..8) => Event::Held(Band(band)),
+            _ => run(band, state.cut(), failed, n),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_state_that_is_stored_and_read_back_goes_on_the_same(all in events(), every in 1u32..50) {
+            let tables = tables();
+            let mut state = ScopeState::new(&tables, Cut(8));
+            let mut stored = state.clone();
+            let mut notice = None;
+            for (seed, n) in all.into_iter().zip(0u32..) {
+                let event = event(&state, notice, n, seed);
+                notice = state.apply(&tables, &event);
+                prop_assert_eq!(stored.apply(&tables, &event), notice);
+                if n % every == 0 {
+                    let text = serde_json::to_string(&stored).unwrap();
+                    stored = serde_json::from_str(&text).unwrap();
+                }
+                prop_assert_eq!(&stored, &state);
+                prop_assert!(state.cut().0 >= 1 && state.cut().0 <= 12);
+            }
+        }
+
+        #[test]
+        fn loosenings_stay_within_their_budget_and_proposals_within_the_grid(all in events()) {
+            let tables = tables();
+            let mut state = ScopeState::new(&tables, Cut(4));
+            let (mut notice, mut window, mut loosened) = (None, 0, 0);
+            for (seed, n) in all.into_iter().zip(0u32..) {
+                // Nothing fails: whatever is proposed loosens.
+                let event = event(&state, notice, n, (seed.0, seed.1, false));
+                if matches!(event, Event::Matured(_)) {
+                    window += 1;
+                    if window > 400 {
+                        (window, loosened) = (1, 0);
+                    }
+                }
+                notice = state.apply(&tables, &event);
+                if let Some(Notice::Propose(proposal)) = notice {
+                    prop_assert_eq!(proposal.direction, Direction::Loosen);
+                    prop_assert!(proposal.to.0 <= 12 && proposal.to > proposal.from);
+                    prop_assert!(proposal.to.0 - proposal.from.0 <= 4);
+                    prop_assert!(loosened < 2);
+                }
+                if let Event::Adopted { proposed: true, .. } = event {
+                    loosened += 1;
+                }
+            }
+        }
     }
 }

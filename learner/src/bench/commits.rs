@@ -95,8 +95,8 @@ impl ProjectResult {
 /// Reads a project from a CSV file.
 pub fn read_project(path: &Path) -> Result<Project, CommitsError> {
     let shown = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|source| CommitsError::Unreadable { path: shown.clone(), source })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| CommitsError::Unreadable { path: shown.clone(), source })?;
     let malformed = |line: usize, what: String| CommitsError::Malformed { path: shown.clone(), line, what };
     let mut lines = text.lines().zip(1..);
     let header: Vec<&str> = lines.next().map(|(line, _)| line.split(',').collect()).unwrap_or_default();
@@ -240,7 +240,8 @@ pub(super) fn figures(results: &[ProjectResult]) -> Vec<Figure> {
     let shown = format!("{gap:.3}; {within} of {}; {often:.1}", results.len());
     vec![Figure {
         id: "L9",
-        what: "real commits: mean pass-rate gap to hindsight; projects within ε; proposals per 10,000".to_owned(),
+        what: "real commits: mean pass-rate gap to hindsight; projects within ε; proposals per 10,000"
+            .to_owned(),
         value: Some(gap),
         shown,
         target: "≤ 0.08; all; ≤ 5",

@@ -30,7 +30,8 @@ impl Workload {
         let propensity = Propensity::try_from(3_000).ok();
         let event = |n: u32| {
             let explored = propensity.filter(|_| n % 10 == 3);
-            let evidence = explored.map_or(Certifying::Passed, |propensity| Certifying::Explored { propensity });
+            let evidence =
+                explored.map_or(Certifying::Passed, |propensity| Certifying::Explored { propensity });
             let band = explored.map_or((n * 7 + n / 3) % 32, |_| 32 + n % 8);
             let loss = if n % 21 == 5 { Loss::FULL } else { Loss::NONE };
             Event::Matured(Matured {
@@ -99,4 +100,3 @@ pub(super) fn figures(clock: Option<fn() -> u64>) -> Vec<Figure> {
     });
     all
 }
-

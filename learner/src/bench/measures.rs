@@ -64,12 +64,21 @@ impl Trial<'_> {
 }
 
 /// The number of worlds in which some proposal was of this sort.
-fn hits(s: &BenchSettings, n: u64, world: &World, seed: u64, who: Who<'_>, sort: fn(&Proposed) -> bool) -> u64 {
+fn hits(
+    s: &BenchSettings,
+    n: u64,
+    world: &World,
+    seed: u64,
+    who: Who<'_>,
+    sort: fn(&Proposed) -> bool,
+) -> u64 {
     // The window of the promise is N outcomes of passed runs; blocked runs have none.
     let trial = Trial { world, runs: 4 * WINDOW, passed: WINDOW, stop: sort, seed };
-    each(s.threads, n, |number| u64::from(trial.course(who.at_start().as_mut(), number).proposed.iter().any(sort)))
-        .into_iter()
-        .sum()
+    each(s.threads, n, |number| {
+        u64::from(trial.course(who.at_start().as_mut(), number).proposed.iter().any(sort))
+    })
+    .into_iter()
+    .sum()
 }
 
 fn probability(id: &'static str, what: &str, hits: u64, n: u64, most: f64, target: &'static str) -> Figure {
@@ -85,7 +94,14 @@ fn probability(id: &'static str, what: &str, hits: u64, n: u64, most: f64, targe
     }
 }
 
-fn figure(id: &'static str, what: impl Into<String>, value: f64, shown: String, target: &'static str, met: bool) -> Figure {
+fn figure(
+    id: &'static str,
+    what: impl Into<String>,
+    value: f64,
+    shown: String,
+    target: &'static str,
+    met: bool,
+) -> Figure {
     Figure { id, what: what.into(), value: Some(value), shown, target, met: Some(met) }
 }
 
@@ -151,7 +167,10 @@ fn after(s: &BenchSettings, n: u64, rate: f64, exploration: u32, seed: u64, who:
     let all = each(s.threads, n, |number| {
         let course = trial.course(who.at_start().as_mut(), number);
         let best = best_cut(&course.risks, EPSILON);
-        (f64::from(best.0.abs_diff(course.cut)) / f64::from(BANDS), 1_000.0 * course.escapes / course.since as f64)
+        (
+            f64::from(best.0.abs_diff(course.cut)) / f64::from(BANDS),
+            1_000.0 * course.escapes / course.since as f64,
+        )
     });
     let (distances, escapes): (Vec<f64>, Vec<f64>) = all.into_iter().unzip();
     After { distance: mean(&distances), escapes: mean(&escapes) }
@@ -177,12 +196,26 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     begin(1, "L2 wrong loosen");
     let world = World::steady(EPSILON).explored(3_000);
     let wrong = hits(s, n, &world, s.seed ^ 0x1002, exploring_learner, wrong_loosen);
-    figures.push(probability("L2", "P(any wrong loosen), rate exactly ε, p = 0.3", wrong, n, 0.01, "≤ 0.010"));
+    figures.push(probability(
+        "L2",
+        "P(any wrong loosen), rate exactly ε, p = 0.3",
+        wrong,
+        n,
+        0.01,
+        "≤ 0.010",
+    ));
     // The hardest: the very next band would be exactly at the budget, and a hair above.
     let hardest = passed_rate(&risks(Cut(START.0 + 1), EPSILON * (1.0 + 1e-6)), START);
     let world = World::steady(hardest).explored(3_000);
     let wrong = hits(s, n, &world, s.seed ^ 0x1003, exploring_learner, wrong_loosen);
-    figures.push(probability("L2", "the same where the next band is a hair above ε", wrong, n, 0.01, "≤ 0.010"));
+    figures.push(probability(
+        "L2",
+        "the same where the next band is a hair above ε",
+        wrong,
+        n,
+        0.01,
+        "≤ 0.010",
+    ));
 
     begin(2, "L3 delay");
     let mut all_delays = Vec::new();
@@ -198,7 +231,14 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     }
     let what = "delay over log(N/δ)/KL, the worst of shifts to 1.5, 2, 3, 5 ε";
     let shown = format!("median {worst_median:.2}, p95 {worst_p95:.2}");
-    figures.push(figure("L3", what, worst_median, shown, "≤ 0.85; ≤ 1.75", worst_median <= 0.85 && worst_p95 <= 1.75));
+    figures.push(figure(
+        "L3",
+        what,
+        worst_median,
+        shown,
+        "≤ 0.85; ≤ 1.75",
+        worst_median <= 0.85 && worst_p95 <= 1.75,
+    ));
 
     begin(3, "L4 distance, L5 escapes");
     let mut distances = Vec::new();
@@ -215,7 +255,8 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     }
     let worst = distances.iter().copied().fold(0.0, f64::max);
     let shown = distances.iter().map(|d| format!("{d:.3}")).collect::<Vec<_>>().join(", ");
-    let what = "distance to the best threshold as a share of bands, 7,000 runs after a shift to 1.5, 2, 3, 5 ε";
+    let what =
+        "distance to the best threshold as a share of bands, 7,000 runs after a shift to 1.5, 2, 3, 5 ε";
     let at = figures.len() - 1;
     figures.insert(at, figure("L4", what, worst, shown, "≤ 0.05", worst <= 0.05));
 
@@ -279,15 +320,31 @@ fn robustness(s: &BenchSettings, n: u64, few: u64, plain: &Tables) -> Vec<Figure
     let by_liar = hits(s, n, &liar, s.seed ^ 0x1007, plain_learner, wrong_tighten);
     let by_flips = hits(s, n, &flips, s.seed ^ 0x1008, noisy_learner, wrong_tighten);
     let shifted = |world: World| world.then(SHIFT_AT, 3.0 * EPSILON);
-    let delay = |world: &World, tables: &Tables| quantile(&delays(s, few.max(200), world, tables, s.seed ^ 0x1009), 0.5);
+    let delay = |world: &World, tables: &Tables| {
+        quantile(&delays(s, few.max(200), world, tables, s.seed ^ 0x1009), 0.5)
+    };
     let without = tables(Declared { left_out: 0, ..declared(0) });
     let honest = delay(&shifted(World::steady(EPSILON)), &without);
     let left_out = delay(&shifted(World::steady(EPSILON)), plain) / honest;
     let tolerant = delay(&shifted(flips), &noisy) / honest;
     let slower = left_out.max(tolerant);
     vec![
-        probability("L7", "P(any wrong tighten), one of 20 sources always reports failure", by_liar, n, 0.01, "≤ 0.01"),
-        probability("L7", "P(any wrong tighten), 2 % of labels flipped, η = 0.02", by_flips, n, 0.01, "≤ 0.01"),
+        probability(
+            "L7",
+            "P(any wrong tighten), one of 20 sources always reports failure",
+            by_liar,
+            n,
+            0.01,
+            "≤ 0.01",
+        ),
+        probability(
+            "L7",
+            "P(any wrong tighten), 2 % of labels flipped, η = 0.02",
+            by_flips,
+            n,
+            0.01,
+            "≤ 0.01",
+        ),
         figure(
             "L7",
             "delay at 3 ε with one source left out, and with η, over the delay without either",
@@ -307,8 +364,18 @@ fn human_approved(s: &BenchSettings, n: u64, exploring: &Tables) -> Vec<Figure> 
     let mistaken = World { mistaken: true, ..people.explored(10_000) };
     let naive = Who::Certified(&certain);
     let wrong = hits(s, n, &mistaken, s.seed ^ 0x100b, naive, wrong_loosen);
-    let shown = format!("{right} of {n}: refused by type (taken for explored, {:.0} % would be wrong)", 100.0 * wrong as f64 / n as f64);
-    vec![figure("L8", "certified from human-approved runs only", right as f64, shown, "refused by type", right == 0)]
+    let shown = format!(
+        "{right} of {n}: refused by type (taken for explored, {:.0} % would be wrong)",
+        100.0 * wrong as f64 / n as f64
+    );
+    vec![figure(
+        "L8",
+        "certified from human-approved runs only",
+        right as f64,
+        shown,
+        "refused by type",
+        right == 0,
+    )]
 }
 
 fn baselines(s: &BenchSettings, n: u64) -> Vec<Baseline> {

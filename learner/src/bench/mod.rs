@@ -121,7 +121,8 @@ fn each<T: Send>(threads: usize, n: u64, f: impl Fn(u64) -> T + Sync) -> Vec<T> 
     }
     let f = &f;
     let parts = std::thread::scope(|scope| {
-        let part = |t: u64| scope.spawn(move || (n * t / threads..n * (t + 1) / threads).map(f).collect::<Vec<T>>());
+        let part =
+            |t: u64| scope.spawn(move || (n * t / threads..n * (t + 1) / threads).map(f).collect::<Vec<T>>());
         let handles: Vec<_> = (0..threads).map(part).collect();
         handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect::<Vec<_>>()
     });

@@ -15,14 +15,22 @@ pub fn markdown(report: &BenchReport) -> String {
             Some(false) => "**no**",
             None => "–",
         };
-        let _ = writeln!(out, "| {} | {} | {} | {} | {met} |", figure.id, figure.what, figure.shown, figure.target);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {met} |",
+            figure.id, figure.what, figure.shown, figure.target
+        );
     }
     if !report.skipped.is_empty() {
         out.push_str("\nNot measured:\n\n");
-        report.skipped.iter().for_each(|skipped| drop(writeln!(out, "- {skipped}")));
+        for skipped in &report.skipped {
+            let _ = writeln!(out, "- {skipped}");
+        }
     }
     out.push_str("\n## Rules of thumb in the same worlds\n\n");
-    out.push_str("| rule | wrong tighten | wrong loosen | distance | escapes per 1,000 |\n|---|---|---|---|---|\n");
+    out.push_str(
+        "| rule | wrong tighten | wrong loosen | distance | escapes per 1,000 |\n|---|---|---|---|---|\n",
+    );
     for b in &report.baselines {
         let row = (b.name, b.wrong_tighten, b.wrong_loosen, b.distance, b.escapes);
         let _ = writeln!(out, "| {} | {:.3} | {:.3} | {:.3} | {:.1} |", row.0, row.1, row.2, row.3, row.4);
@@ -35,7 +43,16 @@ pub fn markdown(report: &BenchReport) -> String {
             let _ = writeln!(
                 out,
                 "| {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3}, {:.3} | {} |",
-                p.name, p.commits, p.epsilon, p.passed, p.failed, p.hindsight, p.gap(), p.fixed.0, p.fixed.1, p.proposals
+                p.name,
+                p.commits,
+                p.epsilon,
+                p.passed,
+                p.failed,
+                p.hindsight,
+                p.gap(),
+                p.fixed.0,
+                p.fixed.1,
+                p.proposals
             );
         }
     }
@@ -63,12 +80,18 @@ fn delays(all: &[(f64, Vec<f64>)]) -> String {
     for tick in [0.0, 0.5, 1.0, 1.5, 2.0, 2.5] {
         let (at, low) = (x(tick), y(0.0));
         let _ = write!(out, "<path d=\"M{at:.1} {low:.1}v5\" stroke=\"#444\"/>");
-        let _ = write!(out, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{tick}</text>", low + 18.0);
+        let _ =
+            write!(out, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{tick}</text>", low + 18.0);
     }
     for tick in [0.0, 0.5, 1.0] {
         let at = y(tick);
         let _ = write!(out, "<path d=\"M{EDGE} {at:.1}h{:.1}\" stroke=\"#ddd\"/>", WIDTH - 2.0 * EDGE);
-        let _ = write!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>", EDGE - 6.0, at + 4.0);
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
+            EDGE - 6.0,
+            at + 4.0
+        );
     }
     for ((ratio, delays), colour) in all.iter().zip(COLOURS) {
         let mut path = format!("M{:.1} {:.1}", x(0.0), y(0.0));
@@ -78,8 +101,17 @@ fn delays(all: &[(f64, Vec<f64>)]) -> String {
         }
         let _ = write!(out, "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>");
         let label = EDGE + 16.0 * ratio.max(1.0);
-        let _ = write!(out, "<text x=\"{:.1}\" y=\"{label:.1}\" fill=\"{colour}\">{ratio} ε</text>", WIDTH - EDGE - 30.0);
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{label:.1}\" fill=\"{colour}\">{ratio} ε</text>",
+            WIDTH - EDGE - 30.0
+        );
     }
-    let _ = write!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">delay over the bound</text></svg>", WIDTH / 2.0, HEIGHT - 8.0);
+    let _ = write!(
+        out,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">delay over the bound</text></svg>",
+        WIDTH / 2.0,
+        HEIGHT - 8.0
+    );
     out
 }
