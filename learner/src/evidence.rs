@@ -345,7 +345,7 @@ fn rate<'a>(matured: impl Iterator<Item = &'a Matured>, cut: Cut) -> Rate {
                 weighted = true;
                 1.0 / propensity.probability()
             }
-            Route::Certifying(Certifying::Passed) | Route::PassedUnexplorable => 1.0,
+            Route::Certifying(Certifying::Passed { .. }) | Route::PassedUnexplorable => 1.0,
             Route::Advisory(_) => continue,
         };
         losses += weight * m.tighten.value();
@@ -364,7 +364,7 @@ fn counterfactual(segment: &[Event], proposal: &Proposal) -> Counterfactual {
         match event {
             Event::Held(band) if high.passes(*band) && !low.passes(*band) => counts.unobserved += 1,
             Event::Matured(m) if high.passes(m.band) && !low.passes(m.band) => match m.route {
-                Route::Certifying(Certifying::Passed) | Route::PassedUnexplorable => {
+                Route::Certifying(Certifying::Passed { .. }) | Route::PassedUnexplorable => {
                     counts.observed.add(m.tighten)
                 }
                 Route::Certifying(Certifying::Explored { .. }) => counts.explored.add(m.tighten),

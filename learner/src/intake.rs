@@ -243,7 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{route::Certifying, settings::Declared};
+    use crate::settings::Declared;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(1_800_000_000 + seconds).unwrap()
@@ -261,7 +261,7 @@ mod tests {
             definition: Digest::of(b"one"),
             band: Band(u16::try_from(n % 8).unwrap()),
             cut: Cut(8),
-            route: Route::Certifying(Certifying::Passed),
+            route: Route::PassedUnexplorable,
             source: Source(0),
         }
     }

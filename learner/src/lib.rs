@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use cku_learner::{
-//!     Band, Certifying, Cut, Direction, Event, Loss, Matured, Notice, Route, ScopeState, Settings,
+//!     Band, Cut, Direction, Event, Loss, Matured, Notice, Route, ScopeState, Settings,
 //!     Source, Tables,
 //! };
 //!
@@ -20,7 +20,7 @@
 //!     let run = Matured {
 //!         band: Band((n * 7 % 30) as u16),
 //!         cut: Cut(30),
-//!         route: Route::Certifying(Certifying::Passed),
+//!         route: Route::PassedUnexplorable, // the bundle declares no exploration
 //!         source: Source(n % 9),
 //!         tighten: loss,
 //!         loosen: loss,
@@ -63,4 +63,4 @@ pub use scope::{Direction, Event, Matured, Notice, Proposal, Scope, ScopeState, 
 pub use settings::{Declared, Settings, SettingsError};
 pub use sources::{Source, TightenDetector};
 pub use target::Prediction;
-pub use tighten::{Factors, Mixture, RATIOS, Statistic};
+pub use tighten::{Factor, Factors, Mixture, RATIOS, Statistic};

@@ -33,7 +33,7 @@ const CEILING: f64 = 1e200;
 ///
 /// Advisory evidence has another type, and this detector cannot be given it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0308
 /// use cku_learner::{Advisory, Band, Bets, Cut, LoosenDetector, Loss, Settings};
 /// let settings: Settings = serde_json::from_str(r#"{"exploration_rate": 3000}"#).unwrap();
 /// let bets = Bets::new(&settings).unwrap();
@@ -48,7 +48,8 @@ const CEILING: f64 = 1e200;
 /// let settings: Settings = serde_json::from_str(r#"{"exploration_rate": 3000}"#).unwrap();
 /// let bets = Bets::new(&settings).unwrap();
 /// let mut detector = LoosenDetector::new(&settings);
-/// detector.observe(&settings, &bets, Cut(20), Band(20), Certifying::Passed, Loss::NONE);
+/// let passed = Certifying::Passed { propensity: 3_000.try_into().unwrap() };
+/// detector.observe(&settings, &bets, Cut(20), Band(19), passed, Loss::NONE);
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoosenDetector {
@@ -148,18 +149,21 @@ impl LoosenDetector {
         evidence: Certifying,
         loss: Loss,
     ) -> bool {
+        if evidence.propensity() != bets.propensity {
+            return false;
+        }
         match evidence {
-            Certifying::Passed if cut.passes(band) => {
+            Certifying::Passed { .. } if cut.passes(band) => {
                 let growth = bets.growth(1.0, loss);
                 self.common.iter_mut().zip(growth).for_each(|(common, growth)| *common *= growth);
             }
-            Certifying::Explored { propensity } if propensity == bets.propensity && !cut.passes(band) => {
+            Certifying::Explored { .. } if !cut.passes(band) => {
                 let growth = bets.growth(bets.weight, loss);
                 for candidate in self.candidates.iter_mut().skip(usize::from(band.0 - cut.0)) {
                     candidate.0.iter_mut().zip(growth).for_each(|(wealth, growth)| *wealth *= growth);
                 }
             }
-            Certifying::Passed | Certifying::Explored { .. } => return false,
+            Certifying::Passed { .. } | Certifying::Explored { .. } => return false,
         }
         self.outcomes = self.outcomes.saturating_add(1);
         self.since_start += 1;
@@ -257,6 +261,10 @@ mod tests {
         Settings::check(Declared { exploration_rate, exploration_bands: 3, ..Declared::default() }).unwrap()
     }
 
+    fn passed(points: u32) -> Certifying {
+        Certifying::Passed { propensity: points.try_into().unwrap() }
+    }
+
     fn explored(points: u32) -> Certifying {
         Certifying::Explored { propensity: points.try_into().unwrap() }
     }
@@ -272,10 +280,10 @@ mod tests {
             assert!(detector.observe(&settings, &bets, cut, Band(band), evidence, loss));
             detector.wealth().collect::<Vec<_>>()
         };
-        let passed = [after(3, Certifying::Passed, Loss::NONE), after(3, Certifying::Passed, Loss::FULL)];
+        let went = [after(3, passed(3_000), Loss::NONE), after(3, passed(3_000), Loss::FULL)];
         let drawn = [after(11, explored(3_000), Loss::NONE), after(11, explored(3_000), Loss::FULL)];
         for g in 0..3 {
-            assert!(((1.0 - eps) * passed[0][g] + eps * passed[1][g] - 1.0).abs() < 1e-12);
+            assert!(((1.0 - eps) * went[0][g] + eps * went[1][g] - 1.0).abs() < 1e-12);
             let mean = p * ((1.0 - eps) * drawn[0][g] + eps * drawn[1][g]) + (1.0 - p);
             assert!((mean - 1.0).abs() < 1e-12);
         }
@@ -290,8 +298,9 @@ mod tests {
         let mut detector = LoosenDetector::new(&settings);
         let before = detector.clone();
         assert!(!detector.observe(&settings, &bets, Cut(10), Band(11), explored(1_000), Loss::NONE));
+        assert!(!detector.observe(&settings, &bets, Cut(10), Band(9), passed(1_000), Loss::NONE));
         assert!(!detector.observe(&settings, &bets, Cut(10), Band(9), explored(3_000), Loss::NONE));
-        assert!(!detector.observe(&settings, &bets, Cut(10), Band(11), Certifying::Passed, Loss::NONE));
+        assert!(!detector.observe(&settings, &bets, Cut(10), Band(11), passed(3_000), Loss::NONE));
         assert_eq!(detector, before);
         assert_eq!(Bets::new(&Settings::default()), None, "no bets without exploration");
     }
@@ -303,7 +312,7 @@ mod tests {
         let mut detector = LoosenDetector::new(&settings);
         let feed = |detector: &mut LoosenDetector, band: u16, loss| {
             for _ in 0..400 {
-                let evidence = if band < 10 { Certifying::Passed } else { explored(10_000) };
+                let evidence = if band < 10 { passed(10_000) } else { explored(10_000) };
                 detector.observe(&settings, &bets, Cut(10), Band(band), evidence, loss);
             }
         };
@@ -328,7 +337,7 @@ mod tests {
             let bets = Bets::new(&settings).unwrap();
             let mut detector = LoosenDetector::new(&settings);
             for (band, failed) in runs {
-                let evidence = if band < 10 { Certifying::Passed } else { explored(rate) };
+                let evidence = if band < 10 { passed(rate) } else { explored(rate) };
                 let loss = if failed { Loss::FULL } else { Loss::NONE };
                 detector.observe(&settings, &bets, Cut(10), Band(band), evidence, loss);
                 prop_assert!(detector.wealth().all(|wealth| wealth > 0.0));

@@ -436,8 +436,8 @@ mod tests {
         let loss = if failed { Loss::FULL } else { Loss::NONE };
         let propensity = 5_000.try_into().unwrap();
         let route = match cut.passes(Band(band)) {
-            true => Route::Certifying(Certifying::Passed),
-            false if n % 2 == 0 => Route::Certifying(Certifying::Explored { propensity }),
+            true => Route::Certifying(Certifying::Passed { propensity }),
+            false if n.is_multiple_of(2) => Route::Certifying(Certifying::Explored { propensity }),
             false => Route::Advisory(Advisory),
         };
         Event::Matured(Matured {

@@ -8,7 +8,7 @@ use crate::{loss::Loss, route::Propensity};
 /// What a bundle declares for the thresholds that it lets be learned.
 ///
 /// INVARIANT: every number lies in the range that its comment gives; [`Settings::check`] made sure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Declared", into = "Declared")]
 pub struct Settings(Declared);
 
@@ -86,12 +86,6 @@ pub struct SettingsError {
     pub given: String,
     /// What is in range.
     pub wanted: &'static str,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self(Declared::default())
-    }
 }
 
 impl Settings {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bits,
     loss::Loss,
-    tighten::{Factors, Mixture, RATIOS, Statistic},
+    tighten::{Factor, Factors, Mixture, RATIOS, Statistic},
 };
 
 /// Where an outcome came from: an agent, a skill or a person, numbered by the caller within its scope.
@@ -42,6 +42,9 @@ pub struct TightenDetector {
     all: Statistic,
     #[serde(with = "bits::array")]
     product: Mixture,
+    /// One over the product: a division costs as much as all else.
+    #[serde(with = "bits::array")]
+    inverse: Mixture,
     accounts: Vec<Account>,
     without: Vec<Without>,
 }
@@ -58,6 +61,7 @@ impl Default for TightenDetector {
         Self {
             all: Statistic::default(),
             product: [1.0; RATIOS.len()],
+            inverse: [1.0; RATIOS.len()],
             accounts: Vec::new(),
             without: Vec::new(),
         }
@@ -69,13 +73,15 @@ impl TightenDetector {
     pub fn observe(&mut self, factors: &Factors, source: Source, loss: Loss, left_out: usize) {
         let factor = factors.of(loss);
         let before = self.all.0;
-        self.all.step(&factor);
+        self.all.step(&factor.times);
         if left_out == 0 {
             return;
         }
-        for (product, f) in self.product.iter_mut().zip(factor) {
+        let products = self.product.iter_mut().zip(&mut self.inverse);
+        for ((product, inverse), (times, over)) in products.zip(factor.times.iter().zip(&factor.over)) {
             // An alternative that is not used has factor 0 and statistic 0.
-            *product *= if f > 0.0 { f } else { 1.0 };
+            *product *= times;
+            *inverse *= over;
         }
         let account = source.0 as usize % ACCOUNTS;
         let mut own = false;
@@ -83,7 +89,7 @@ impl TightenDetector {
             if without.account == account {
                 own = true;
             } else {
-                without.statistic.step(&factor);
+                without.statistic.step(&factor.times);
             }
         }
         if !own {
@@ -92,7 +98,7 @@ impl TightenDetector {
                 self.promote(factors, account, source, left_out);
             }
         }
-        if self.product.iter().any(|p| !(1.0 / LARGE..=LARGE).contains(p)) {
+        if self.product.iter().any(|p| *p != 0.0 && !(1.0 / LARGE..=LARGE).contains(p)) {
             self.take_in_product();
         }
     }
@@ -123,22 +129,21 @@ impl TightenDetector {
     pub fn restart(&mut self) {
         self.all = Statistic::default();
         self.product = [1.0; RATIOS.len()];
+        self.inverse = [1.0; RATIOS.len()];
         self.without.clear();
         self.accounts.clear();
     }
 
     /// Enters an outcome into the account of its source.
-    fn enter(&mut self, account: usize, before: &Mixture, factor: &Mixture) {
+    fn enter(&mut self, account: usize, before: &Mixture, factor: &Factor) {
         if self.accounts.len() <= account {
             self.accounts.resize(account + 1, Account::default());
         }
         let Some(Account(lacking)) = self.accounts.get_mut(account) else { return };
-        let terms = lacking.iter_mut().zip(before).zip(factor).zip(&self.product);
-        for (((lacking, r), f), product) in terms {
-            if *f > 0.0 {
-                // The product holds this outcome's factor already; without the source it has no such factor.
-                *lacking = *lacking / f + (r - (r + 1.0) * f) / product;
-            }
+        let factors = factor.times.iter().zip(&factor.over).zip(&self.inverse);
+        for ((lacking, r), ((times, over), inverse)) in lacking.iter_mut().zip(before).zip(factors) {
+            // The product holds this outcome's factor already; without the source it has no such factor.
+            *lacking = *lacking * over + (r - (r + 1.0) * times) * inverse;
         }
     }
 
@@ -157,9 +162,9 @@ impl TightenDetector {
         {
             let old = std::mem::replace(most, new);
             if let Some(Account(lacking)) = self.accounts.get_mut(old.account) {
-                let terms = lacking.iter_mut().zip(old.statistic.0).zip(self.all.0).zip(&self.product);
-                for (((lacking, own), all), product) in terms {
-                    *lacking = (own - all) / product;
+                let terms = lacking.iter_mut().zip(old.statistic.0).zip(self.all.0).zip(&self.inverse);
+                for (((lacking, own), all), inverse) in terms {
+                    *lacking = (own - all) * inverse;
                 }
             }
         }
@@ -181,6 +186,7 @@ impl TightenDetector {
             }
         }
         self.product = [1.0; RATIOS.len()];
+        self.inverse = [1.0; RATIOS.len()];
     }
 }
 
@@ -194,7 +200,7 @@ mod tests {
     fn exact_without(outcomes: &[(u32, bool)], source: u32, factors: &Factors) -> f64 {
         let mut statistic = Statistic::default();
         for (_, failed) in outcomes.iter().filter(|(from, _)| *from != source) {
-            statistic.step(&factors.of(if *failed { Loss::FULL } else { Loss::NONE }));
+            statistic.step(&factors.of(if *failed { Loss::FULL } else { Loss::NONE }).times);
         }
         factors.mean(&statistic.0)
     }

@@ -220,7 +220,8 @@ impl Simulation<'_> {
         let risk = risks.get(usize::from(band.0)).copied().unwrap_or(1.0);
         let failed = uniform(rng) < risk;
         let route = if cut.passes(band) {
-            Route::Certifying(Certifying::Passed)
+            let certifying = |propensity| Route::Certifying(Certifying::Passed { propensity });
+            world.exploration.map_or(Route::PassedUnexplorable, certifying)
         } else {
             let within = band.0 < cut.0 + world.reach;
             match world.exploration {
