@@ -167,7 +167,9 @@ impl LoosenDetector {
         }
         self.outcomes = self.outcomes.saturating_add(1);
         self.since_start += 1;
-        while let Some(next) = self.candidates.get(usize::from(self.certified))
+        // Only a loss below the tested rate makes the wealth grow.
+        while loss.value() < bets.rate
+            && let Some(next) = self.candidates.get(usize::from(self.certified))
             && next.times(&self.common) >= bets.level
         {
             self.certified += 1;

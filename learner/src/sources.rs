@@ -71,9 +71,20 @@ impl Default for TightenDetector {
 impl TightenDetector {
     /// Takes in one matured outcome of a run that passed; `left_out` is m.
     pub fn observe(&mut self, factors: &Factors, source: Source, loss: Loss, left_out: usize) {
-        let factor = factors.of(loss);
+        let computed;
+        let factor = match factors.known(loss) {
+            Some(known) => known,
+            None => {
+                computed = factors.of(loss);
+                &computed
+            }
+        };
         let before = self.all.0;
         self.all.step(&factor.times);
+        if loss != Loss::NONE {
+            self.all.hold();
+            self.without.iter_mut().for_each(|without| without.statistic.hold());
+        }
         if left_out == 0 {
             return;
         }
@@ -93,12 +104,13 @@ impl TightenDetector {
             }
         }
         if !own {
-            self.enter(account, &before, &factor);
+            self.enter(account, &before, factor);
             if loss != Loss::NONE {
                 self.promote(factors, account, source, left_out);
             }
         }
-        if self.product.iter().any(|p| *p != 0.0 && !(1.0 / LARGE..=LARGE).contains(p)) {
+        // The greatest alternative moves the fastest, either way.
+        if self.product.get(factors.greatest()).is_some_and(|p| !(1.0 / LARGE..=LARGE).contains(p)) {
             self.take_in_product();
         }
     }

@@ -56,6 +56,20 @@ impl Factors {
         self.rate
     }
 
+    /// The factors of a success or a failure, which need no computation.
+    pub fn known(&self, loss: Loss) -> Option<&Factor> {
+        match loss {
+            Loss::NONE => Some(&self.success),
+            Loss::FULL => Some(&self.failure),
+            _ => None,
+        }
+    }
+
+    /// The place of the greatest alternative in use.
+    pub(crate) fn greatest(&self) -> usize {
+        self.alternatives - 1
+    }
+
     /// The factors of one loss.
     pub fn of(&self, loss: Loss) -> Factor {
         match loss {
@@ -93,11 +107,15 @@ pub struct Statistic(#[serde(with = "bits::array")] pub(crate) Mixture);
 impl Statistic {
     /// Takes in one outcome.
     pub fn step(&mut self, factors: &Mixture) {
-        /// Far above any level; it keeps the numbers finite where an alarm is held back.
-        const CEILING: f64 = 1e200;
         for (r, factor) in self.0.iter_mut().zip(factors) {
-            *r = ((*r + 1.0) * factor).min(CEILING);
+            *r = (*r + 1.0) * factor;
         }
+    }
+
+    /// Keeps the numbers finite, where an alarm is held back: far above any level.
+    pub(crate) fn hold(&mut self) {
+        const CEILING: f64 = 1e200;
+        self.0.iter_mut().for_each(|r| *r = r.min(CEILING));
     }
 }
 
