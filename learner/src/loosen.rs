@@ -65,6 +65,8 @@ pub struct LoosenDetector {
     outcomes: u32,
     /// Starts that are left in the window.
     starts_left: u32,
+    /// The outcomes after which the first candidate was certified.
+    first_at: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -130,6 +132,7 @@ impl LoosenDetector {
             since_start: 0,
             outcomes: 0,
             starts_left: settings.starts(),
+            first_at: 0,
         };
         new.start();
         new
@@ -172,6 +175,9 @@ impl LoosenDetector {
             && let Some(next) = self.candidates.get(usize::from(self.certified))
             && next.times(&self.common) >= bets.level
         {
+            if self.certified == 0 {
+                self.first_at = self.outcomes;
+            }
             self.certified += 1;
         }
         if self.since_start >= settings.get().fresh_start {
@@ -190,14 +196,16 @@ impl LoosenDetector {
         self.certified
     }
 
-    /// Whether it is worth waiting for the next candidate: at the pace so far it would be certified within
-    /// half the time that the evidence took. When a certified loosening is proposed is free: it stays certified.
+    /// Whether to wait for the next candidate: few and large proposals are worth more to those who approve them.
+    /// When a certified loosening is proposed is free: it stays certified.
     pub fn expects_more(&self, bets: &Bets) -> bool {
-        /// The part of the time so far for which a certified loosening waits.
-        const PATIENCE: f64 = 0.5;
+        /// Outcomes for which the first certified candidate waits for more.
+        const PATIENCE: u32 = 1_000;
+        /// The part of the level's logarithm that the next one has reached.
+        const NEAR: f64 = 2.0 / 3.0;
         let Some(next) = self.candidates.get(usize::from(self.certified)) else { return false };
-        let (gained, level) = (libm::log(next.times(&self.common)), libm::log(bets.level));
-        gained > 0.0 && level - gained <= PATIENCE * gained
+        self.outcomes.saturating_sub(self.first_at) < PATIENCE
+            && libm::log(next.times(&self.common)) >= NEAR * libm::log(bets.level)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -210,6 +218,7 @@ impl LoosenDetector {
         self.common = [1.0; STAKES.len()];
         self.certified = 0;
         self.outcomes = 0;
+        self.first_at = 0;
         self.start();
     }
 
@@ -227,6 +236,7 @@ impl LoosenDetector {
             }
         }
         self.certified = self.certified.saturating_sub(bands);
+        self.first_at = self.outcomes;
     }
 
     /// A fresh unit of wealth, while the window has starts left.

@@ -9,7 +9,7 @@ const FURTHEST: f64 = 8.0;
 /// Standard errors by which the shift is taken to be smaller than its estimate. An alarm picks the moment at which
 /// more failed than on the average, and a threshold that is too strict takes far longer to come back than one
 /// that is too loose takes to be found. Measured in the benchmark (L4, L5); the promise does not depend on it.
-const PRUDENCE: f64 = 0.75;
+const PRUDENCE: f64 = 0.5;
 
 /// The risk of each band now: the profile of all outcomes, moved by one shift of log-odds.
 #[derive(Debug, Clone, PartialEq)]
