@@ -103,8 +103,8 @@ pub struct Proposal {
 pub enum Notice {
     /// A change is proposed.
     Propose(Proposal),
-    /// A tightening ran out, and the outcomes since speak against keeping it: back to this threshold, as
-    /// the diff that made it declares. To be answered with [`Event::Adopted`].
+    /// A tightening ran out, and the outcomes since speak against keeping all of it: back to this threshold, at
+    /// most the one that it came from, as the diff that made it declares. To be answered with [`Event::Adopted`].
     Expire(Cut),
     /// A tightening ran out, and stays.
     Confirm,
@@ -113,8 +113,11 @@ pub enum Notice {
 /// A tightening that is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Temporary {
-    back_to: Cut,
+    /// At most there it goes back.
+    from: Cut,
     outcomes_left: u32,
+    /// What was said last, until it is active.
+    said: Option<Cut>,
 }
 
 /// What is computed from the settings once.
@@ -170,7 +173,7 @@ pub struct ScopeState {
     in_window: u32,
     loosenings_left: u32,
     cooling: u32,
-    temporary: Vec<Temporary>,
+    temporary: Option<Temporary>,
     /// How often the evidence began anew.
     generation: u32,
 }
@@ -190,7 +193,7 @@ impl ScopeState {
             in_window: 0,
             loosenings_left: settings.get().loosenings,
             cooling: 0,
-            temporary: Vec::new(),
+            temporary: None,
             generation: 0,
         }
     }
@@ -227,11 +230,7 @@ impl ScopeState {
 
     /// The bytes that the state takes, with what it points to.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.tighten.bytes()
-            + self.loosen.bytes()
-            + self.counts.bytes()
-            + self.temporary.capacity() * size_of::<Temporary>()
+        size_of::<Self>() + self.tighten.bytes() + self.loosen.bytes() + self.counts.bytes()
     }
 
     /// Takes in one event.
@@ -274,7 +273,7 @@ impl ScopeState {
         let passed = matured.route.passed() && self.cut.passes(matured.band);
         if passed {
             self.tighten.observe(&tables.factors, matured.source, matured.tighten, declared.left_out);
-            if self.cusum.step(&tables.increments, matured.tighten) && self.temporary.is_empty() {
+            if self.cusum.step(&tables.increments, matured.tighten) && self.temporary.is_none() {
                 self.counts.change_point();
             }
         }
@@ -343,28 +342,26 @@ impl ScopeState {
     }
 
     fn adopted(&mut self, tables: &Tables, cut: Cut, proposed: bool) {
+        let expiry = tables.settings.get().burst_expiry;
         let proposal = self.open.take().filter(|open| proposed && open.to == cut);
-        let expiry = match proposal {
-            Some(Proposal { direction: Direction::Loosen, .. }) => {
+        let ended = proposal.is_none() && self.temporary.is_some_and(|temporary| temporary.said == Some(cut));
+        let mut loosened = None;
+        self.temporary = match proposal {
+            Some(Proposal { direction: Direction::Loosen, from, to, .. }) => {
                 self.loosenings_left = self.loosenings_left.saturating_sub(1);
-                self.temporary.clear();
+                loosened = Some(to.0 - from.0);
                 None
             }
-            Some(proposal) => proposal.expires_after.map(|left| (proposal.from, left)),
-            // Back to where a tightening came from, or a change that a person made.
-            None => {
-                let back = self.temporary.pop().is_some_and(|temporary| temporary.back_to == cut);
-                if !back {
-                    self.temporary.clear();
-                }
-                let left = tables.settings.get().burst_expiry;
-                if let Some(next) = self.temporary.last_mut() {
-                    next.outcomes_left = left;
-                }
-                None
-            }
+            // Of several tightenings in a row the first says how far it may go back.
+            Some(Proposal { from, expires_after, .. }) => expires_after.map(|outcomes_left| {
+                let from = self.temporary.map_or(from, |before| before.from.max(from));
+                Temporary { from, outcomes_left, said: None }
+            }),
+            None => self
+                .temporary
+                .filter(|temporary| ended && cut < temporary.from)
+                .map(|temporary| Temporary { outcomes_left: expiry, said: None, ..temporary }),
         };
-        let loosened = proposal.filter(|p| p.direction == Direction::Loosen).map(|p| p.to.0 - p.from.0);
         self.cut = cut;
         self.cooling = tables.settings.get().cool_down;
         self.tighten.restart();
@@ -374,30 +371,33 @@ impl ScopeState {
             None => self.loosen.restart(),
         }
         self.generation += 1;
-        // The expiry is judged by what comes after the activation.
-        self.counts.change_point();
-        if let Some((back_to, outcomes_left)) = expiry {
-            self.temporary.push(Temporary { back_to, outcomes_left });
+        if !ended {
+            // An expiry is judged by all that came after the tightening.
+            self.counts.change_point();
         }
     }
 
-    /// Whether a tightening is over: the rate that is predicted for where it came from, at one standard
-    /// error above the estimate from the outcomes since, is within the budget.
+    /// Whether a tightening is over, in whole or in part: the loosest threshold, at most the one it came from, whose
+    /// predicted rate is within the budget, were the shift one standard error above its estimate from the
+    /// outcomes since. An estimate, which the diff declares and people approved; the promise is not about it.
     fn expire(&mut self, tables: &Tables) -> Option<Notice> {
-        let temporary = self.temporary.last_mut()?;
+        let temporary = self.temporary.as_mut()?;
         temporary.outcomes_left = temporary.outcomes_left.saturating_sub(1);
-        if temporary.outcomes_left > 0 || self.open.is_some() || self.frozen {
+        if temporary.outcomes_left > 0 || temporary.said.is_some() || self.open.is_some() || self.frozen {
             return None;
         }
-        let back_to = temporary.back_to;
         let prediction = Prediction::fit(&self.counts);
-        if prediction.rate_shifted(back_to, prediction.error) <= tables.settings.get().epsilon {
-            // It stays on the list until the threshold is back.
-            temporary.outcomes_left = u32::MAX;
-            return Some(Notice::Expire(back_to));
+        let epsilon = tables.settings.get().epsilon;
+        let looser = (self.cut.0 + 1..=temporary.from.0).rev().map(Cut);
+        let within = |cut: &Cut| prediction.rate_shifted(*cut, prediction.error) <= epsilon;
+        temporary.said = looser.into_iter().find(within);
+        match temporary.said {
+            Some(cut) => Some(Notice::Expire(cut)),
+            None => {
+                self.temporary = None;
+                Some(Notice::Confirm)
+            }
         }
-        self.temporary.clear();
-        Some(Notice::Confirm)
     }
 
     fn restart_detectors(&mut self) {
