@@ -110,12 +110,17 @@ pub enum Notice {
     Confirm,
 }
 
+/// Looks at a tightening that is to end; after the last it stays.
+const LOOKS: u32 = 4;
+
 /// A tightening that is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Temporary {
     /// At most there it goes back.
     from: Cut,
     outcomes_left: u32,
+    /// How often the outcomes spoke neither for its end nor against it.
+    looks: u32,
     /// What was said last, until it is active.
     said: Option<Cut>,
 }
@@ -355,7 +360,7 @@ impl ScopeState {
             // Of several tightenings in a row the first says how far it may go back.
             Some(Proposal { from, expires_after, .. }) => expires_after.map(|outcomes_left| {
                 let from = self.temporary.map_or(from, |before| before.from.max(from));
-                Temporary { from, outcomes_left, said: None }
+                Temporary { from, outcomes_left, looks: 0, said: None }
             }),
             None => self
                 .temporary
@@ -394,8 +399,14 @@ impl ScopeState {
         match temporary.said {
             Some(cut) => Some(Notice::Expire(cut)),
             None => {
-                self.temporary = None;
-                Some(Notice::Confirm)
+                let next = prediction.rate_shifted(Cut(self.cut.0 + 1), -prediction.error);
+                temporary.looks += 1;
+                if next > epsilon || self.cut >= temporary.from || temporary.looks >= LOOKS {
+                    self.temporary = None;
+                    return Some(Notice::Confirm);
+                }
+                temporary.outcomes_left = tables.settings.get().burst_expiry;
+                None
             }
         }
     }
