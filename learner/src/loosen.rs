@@ -340,6 +340,26 @@ mod tests {
         assert_eq!(detector.certified(), 3);
     }
 
+    #[test]
+    fn after_a_loosening_what_is_known_of_the_thresholds_beyond_it_is_kept() {
+        let settings = settings(3_000);
+        let bets = Bets::new(&settings).unwrap();
+        let mut detector = LoosenDetector::new(&settings);
+        for n in 0..700u16 {
+            detector.observe(&settings, &bets, Cut(10), Band(n % 10), passed(3_000), Loss::NONE);
+            let loss = if n % 9 == 0 { Loss::FULL } else { Loss::NONE };
+            detector.observe(&settings, &bets, Cut(10), Band(10 + n % 3), explored(3_000), loss);
+        }
+        let before: Vec<f64> = detector.wealth().collect();
+        let certified = detector.certified();
+        assert!(certified >= 1, "{before:?}");
+        detector.advance(2);
+        let after: Vec<f64> = detector.wealth().collect();
+        assert!((after[0] / before[2] - 1.0).abs() < 1e-12);
+        assert_eq!(after[1..], [1.0, 1.0], "what comes within reach starts with what was staked");
+        assert_eq!(detector.certified(), certified.saturating_sub(2));
+    }
+
     proptest! {
         #[test]
         fn the_wealth_stays_positive_and_starts_are_counted(

@@ -526,7 +526,7 @@ mod tests {
         burst.apply(&tables, &Event::Adopted { cut: Cut(8), proposed: false });
         assert_eq!(burst.cut(), Cut(8));
         let mut lasting = start();
-        assert_eq!(until_notice(&mut lasting, 14, 61), Some(Notice::Confirm));
+        assert_eq!(until_notice(&mut lasting, 14, 241), Some(Notice::Confirm));
     }
 
     #[test]
