@@ -347,7 +347,7 @@ mod tests {
         let mut detector = LoosenDetector::new(&settings);
         for n in 0..700u16 {
             detector.observe(&settings, &bets, Cut(10), Band(n % 10), passed(3_000), Loss::NONE);
-            let loss = if n % 9 == 0 { Loss::FULL } else { Loss::NONE };
+            let loss = if n % 200 == 0 { Loss::FULL } else { Loss::NONE };
             detector.observe(&settings, &bets, Cut(10), Band(10 + n % 3), explored(3_000), loss);
         }
         let before: Vec<f64> = detector.wealth().collect();
