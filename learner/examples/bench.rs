@@ -1,4 +1,5 @@
-//! Runs the benchmark: `cargo run --release -p cku-learner --example bench -- [worlds] [commits folder] [threads]`.
+//! Runs the benchmark: `cargo run --release -p cku-learner --example bench -- [worlds] [commits folder] [threads]
+//! [folder to write to]`. The report goes to standard output, or as Markdown, JSON and plots into the folder.
 
 use std::{path::PathBuf, sync::OnceLock, time::Instant};
 
@@ -9,7 +10,7 @@ fn nanoseconds() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let worlds = arguments.next().and_then(|worlds| worlds.parse().ok());
     let commits = arguments.next().map(PathBuf::from);
@@ -26,5 +27,15 @@ fn main() {
         eprintln!("{:>6.1} s  {} of {}: {}", nanoseconds() as f64 / 1e9, at.done + 1, at.of, at.measure);
     });
     eprintln!("{:>6.1} s", nanoseconds() as f64 / 1e9);
-    print!("{}", bench::markdown(&report));
+    let Some(folder) = arguments.next().map(PathBuf::from) else {
+        print!("{}", bench::markdown(&report));
+        return Ok(());
+    };
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("report.md"), bench::markdown(&report))?;
+    std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+    for (name, plot) in bench::plots(&report) {
+        std::fs::write(folder.join(name), plot)?;
+    }
+    Ok(())
 }

@@ -94,7 +94,8 @@ impl BandCounts {
             + self.since.capacity() * size_of::<u32>()
     }
 
-    /// The estimated risk of each band, not falling from the safest to the riskiest.
+    /// The estimated risk of each band, not falling from the safest to the riskiest: isotonic regression over
+    /// counts that neighbouring bands share, with triangular weights over a twentieth of the bands to each side.
     ///
     /// Each band gets half an outcome at the rate of all of them, so that one without outcomes has a risk.
     pub fn profile(&self) -> Vec<f64> {
@@ -102,8 +103,14 @@ impl BandCounts {
         let (outcomes, losses) = (self.outcomes.iter().sum::<f64>(), self.losses.iter().sum::<f64>());
         let rate = if outcomes > 0.0 { losses / outcomes } else { 0.0 };
         let prior = PRIOR * self.weight;
-        let pairs = self.outcomes.iter().zip(&self.losses);
-        let rates = pairs.map(|(n, l)| ((l + prior * rate) / (n + prior), n + prior));
+        let reach = self.outcomes.len() / 20;
+        let near = |counts: &[f64], at: usize| {
+            let (from, to) = (at.saturating_sub(reach), at + reach + 1);
+            let part = counts.iter().enumerate().take(to).skip(from);
+            part.map(|(other, n)| n * (1.0 - at.abs_diff(other) as f64 / (reach + 1) as f64)).sum::<f64>()
+        };
+        let counted = |at: usize| (near(&self.outcomes, at) + prior, near(&self.losses, at) + prior * rate);
+        let rates = (0..self.outcomes.len()).map(counted).map(|(n, l)| (l / n, n));
         isotonic::rising(rates)
     }
 

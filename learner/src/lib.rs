@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use cku_learner::{
-//!     Band, Certifying, Cut, Direction, Event, Loss, Matured, Notice, Route, ScopeState, Settings,
+//!     Band, Cut, Direction, Event, Loss, Matured, Notice, Route, ScopeState, Settings,
 //!     Source, Tables,
 //! };
 //!
@@ -20,7 +20,7 @@
 //!     let run = Matured {
 //!         band: Band((n * 7 % 30) as u16),
 //!         cut: Cut(30),
-//!         route: Route::Certifying(Certifying::Passed),
+//!         route: Route::PassedUnexplorable, // the bundle declares no exploration
 //!         source: Source(n % 9),
 //!         tighten: loss,
 //!         loosen: loss,
@@ -34,10 +34,18 @@ mod bands;
 pub mod bench;
 mod bits;
 mod change_point;
+pub mod confidence;
+pub mod ebh;
+pub mod evidence;
+pub mod explore;
 mod grid;
+pub mod intake;
 pub mod isotonic;
 mod loosen;
 mod loss;
+pub mod patterns;
+pub mod ranking;
+pub mod reliability;
 mod route;
 mod scope;
 mod settings;
@@ -48,11 +56,11 @@ mod tighten;
 pub use bands::BandCounts;
 pub use change_point::{Cusum, Increments};
 pub use grid::{Band, Cut, Grid, GridError, Stricter};
-pub use loosen::{LoosenDetector, STAKES};
+pub use loosen::{Bets, LoosenDetector, STAKES};
 pub use loss::{Loss, LossError, Outcome};
 pub use route::{Advisory, Certifying, Propensity, PropensityError, Route};
 pub use scope::{Direction, Event, Matured, Notice, Proposal, Scope, ScopeState, Tables};
 pub use settings::{Declared, Settings, SettingsError};
 pub use sources::{Source, TightenDetector};
 pub use target::Prediction;
-pub use tighten::{Factors, Mixture, RATIOS, Statistic};
+pub use tighten::{Factor, Factors, Mixture, RATIOS, Statistic};

@@ -28,7 +28,11 @@ impl Loss {
 
     /// The loss as a number in [0, 1].
     pub fn value(self) -> f64 {
-        f64::from(self.0) / f64::from(WHOLE)
+        match self.0 {
+            0 => 0.0,
+            WHOLE => 1.0,
+            part => f64::from(part) / f64::from(WHOLE),
+        }
     }
 
     /// Rounded to ten-thousandths; refuses NaN and what lies outside 0 to 1.

@@ -44,7 +44,12 @@ impl From<Propensity> for u32 {
 #[serde(rename_all = "snake_case")]
 pub enum Certifying {
     /// The run passed the threshold.
-    Passed,
+    Passed {
+        /// With this probability it would have gone ahead all the same, had it not passed: exploration was open
+        /// to it. Beside runs without that chance the ones of the bands above would be missing, and what passes
+        /// would seem to speak for them.
+        propensity: Propensity,
+    },
     /// The run did not pass, and the keyed draw let it through.
     Explored {
         /// With this probability, recorded with the decision.
@@ -70,10 +75,19 @@ pub enum Route {
     Advisory(Advisory),
 }
 
+impl Certifying {
+    /// The probability with which exploration would let the run through.
+    pub fn propensity(self) -> Propensity {
+        match self {
+            Self::Passed { propensity } | Self::Explored { propensity } => propensity,
+        }
+    }
+}
+
 impl Route {
     /// Whether the run passed the threshold.
     pub fn passed(self) -> bool {
-        matches!(self, Self::Certifying(Certifying::Passed) | Self::PassedUnexplorable)
+        matches!(self, Self::Certifying(Certifying::Passed { .. }) | Self::PassedUnexplorable)
     }
 }
 

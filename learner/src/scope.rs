@@ -7,7 +7,7 @@ use crate::{
     bands::BandCounts,
     change_point::{Cusum, Increments},
     grid::{Band, Cut},
-    loosen::LoosenDetector,
+    loosen::{Bets, LoosenDetector},
     loss::Loss,
     route::Route,
     settings::Settings,
@@ -103,18 +103,26 @@ pub struct Proposal {
 pub enum Notice {
     /// A change is proposed.
     Propose(Proposal),
-    /// A tightening ran out, and the outcomes since speak against keeping it: back to this threshold, as
-    /// the diff that made it declares. To be answered with [`Event::Adopted`].
+    /// A tightening ran out, and the outcomes since speak against keeping all of it: back to this threshold, at
+    /// most the one that it came from, as the diff that made it declares. To be answered with [`Event::Adopted`].
     Expire(Cut),
     /// A tightening ran out, and stays.
     Confirm,
 }
 
+/// Looks at a tightening that is to end; after the last it stays.
+const LOOKS: u32 = 4;
+
 /// A tightening that is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Temporary {
-    back_to: Cut,
+    /// At most there it goes back.
+    from: Cut,
     outcomes_left: u32,
+    /// How often the outcomes spoke neither for its end nor against it.
+    looks: u32,
+    /// What was said last, until it is active.
+    said: Option<Cut>,
 }
 
 /// What is computed from the settings once.
@@ -125,6 +133,7 @@ pub struct Tables {
     increments: Increments,
     growth: f64,
     tighten_level: f64,
+    bets: Option<Bets>,
     bands: u16,
 }
 
@@ -135,7 +144,8 @@ impl Tables {
         let increments = Increments::new(&factors);
         let growth = libm::exp2(1.0 / f64::from(settings.get().profile_half_life));
         let tighten_level = settings.tighten_level();
-        Self { settings, factors, increments, growth, tighten_level, bands }
+        let bets = Bets::new(&settings);
+        Self { settings, factors, increments, growth, tighten_level, bets, bands }
     }
 
     /// The settings.
@@ -168,7 +178,9 @@ pub struct ScopeState {
     in_window: u32,
     loosenings_left: u32,
     cooling: u32,
-    temporary: Vec<Temporary>,
+    temporary: Option<Temporary>,
+    /// How often the evidence began anew.
+    generation: u32,
 }
 
 impl ScopeState {
@@ -186,7 +198,8 @@ impl ScopeState {
             in_window: 0,
             loosenings_left: settings.get().loosenings,
             cooling: 0,
-            temporary: Vec::new(),
+            temporary: None,
+            generation: 0,
         }
     }
 
@@ -215,13 +228,14 @@ impl ScopeState {
         &self.counts
     }
 
+    /// How often the evidence of the detectors began anew.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// The bytes that the state takes, with what it points to.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.tighten.bytes()
-            + self.loosen.bytes()
-            + self.counts.bytes()
-            + self.temporary.capacity() * size_of::<Temporary>()
+        size_of::<Self>() + self.tighten.bytes() + self.loosen.bytes() + self.counts.bytes()
     }
 
     /// Takes in one event.
@@ -245,7 +259,9 @@ impl ScopeState {
                 self.restart_detectors();
                 let loosen = self.loosen.clone();
                 // Budgets belong to the window, not to the definition.
-                *self = Self { frozen, in_window, loosenings_left, loosen, ..Self::new(tables, *cut) };
+                let generation = self.generation;
+                let new = Self::new(tables, *cut);
+                *self = Self { frozen, in_window, loosenings_left, loosen, generation, ..new };
             }
         }
         None
@@ -262,15 +278,16 @@ impl ScopeState {
         let passed = matured.route.passed() && self.cut.passes(matured.band);
         if passed {
             self.tighten.observe(&tables.factors, matured.source, matured.tighten, declared.left_out);
-            if self.cusum.step(&tables.increments, matured.tighten) && self.temporary.is_empty() {
+            if self.cusum.step(&tables.increments, matured.tighten) && self.temporary.is_none() {
                 self.counts.change_point();
             }
         }
         // A run that was decided at another threshold had another chance of being explored.
         if let Route::Certifying(evidence) = matured.route
             && matured.cut == self.cut
+            && let Some(bets) = &tables.bets
         {
-            self.loosen.observe(settings, self.cut, matured.band, evidence, matured.loosen);
+            self.loosen.observe(settings, bets, self.cut, matured.band, evidence, matured.loosen);
         }
         self.cooling = self.cooling.saturating_sub(1);
         let expired = self.expire(tables);
@@ -280,13 +297,13 @@ impl ScopeState {
         if self.cooling > 0 || expired.is_some() {
             return expired;
         }
-        // Only a failure can raise the tighten detector to its level, and only a better outcome than ε
-        // the wealth of the other.
-        let proposal = if self.tighten.alarm(&tables.factors, tables.tighten_level, declared.left_out) {
-            self.tightening(tables)
-        } else {
-            self.loosening(tables)
-        }?;
+        // Only a failure raises the tighten detector to a level above 1.
+        let proposal =
+            if matured.tighten != Loss::NONE && self.tighten.alarm(&tables.factors, tables.tighten_level) {
+                self.tightening(tables)
+            } else {
+                self.loosening(tables)
+            }?;
         self.open = Some(proposal);
         Some(Notice::Propose(proposal))
     }
@@ -298,6 +315,7 @@ impl ScopeState {
             self.loosenings_left = settings.get().loosenings;
             self.tighten.restart();
             self.loosen = LoosenDetector::new(settings);
+            self.generation += 1;
         }
         self.in_window += 1;
     }
@@ -316,69 +334,283 @@ impl ScopeState {
     }
 
     fn loosening(&self, tables: &Tables) -> Option<Proposal> {
-        if self.loosenings_left == 0 {
+        let (bands, bets) = (self.loosen.certified(), tables.bets.as_ref()?);
+        if bands == 0 || self.loosenings_left == 0 {
             return None;
         }
-        let bands = self.loosen.certified(&tables.settings)?;
         let to = Cut(self.cut.0.saturating_add(bands).min(tables.bands));
+        if to.0 < tables.bands && self.loosen.expects_more(bets) {
+            return None;
+        }
         let proposal = Proposal { direction: Direction::Loosen, from: self.cut, to, expires_after: None };
         (to > self.cut).then_some(proposal)
     }
 
     fn adopted(&mut self, tables: &Tables, cut: Cut, proposed: bool) {
+        let expiry = tables.settings.get().burst_expiry;
         let proposal = self.open.take().filter(|open| proposed && open.to == cut);
-        let expiry = match proposal {
-            Some(Proposal { direction: Direction::Loosen, .. }) => {
+        let ended = proposal.is_none() && self.temporary.is_some_and(|temporary| temporary.said == Some(cut));
+        let mut loosened = None;
+        self.temporary = match proposal {
+            Some(Proposal { direction: Direction::Loosen, from, to, .. }) => {
                 self.loosenings_left = self.loosenings_left.saturating_sub(1);
-                self.temporary.clear();
+                loosened = Some(to.0 - from.0);
                 None
             }
-            Some(proposal) => proposal.expires_after.map(|left| (proposal.from, left)),
-            // Back to where a tightening came from, or a change that a person made.
-            None => {
-                let back = self.temporary.pop().is_some_and(|temporary| temporary.back_to == cut);
-                if !back {
-                    self.temporary.clear();
-                }
-                let left = tables.settings.get().burst_expiry;
-                if let Some(next) = self.temporary.last_mut() {
-                    next.outcomes_left = left;
-                }
-                None
-            }
+            // Of several tightenings in a row the first says how far it may go back.
+            Some(Proposal { from, expires_after, .. }) => expires_after.map(|outcomes_left| {
+                let from = self.temporary.map_or(from, |before| before.from.max(from));
+                Temporary { from, outcomes_left, looks: 0, said: None }
+            }),
+            None => self
+                .temporary
+                .filter(|temporary| ended && cut < temporary.from)
+                .map(|temporary| Temporary { outcomes_left: expiry, said: None, ..temporary }),
         };
         self.cut = cut;
         self.cooling = tables.settings.get().cool_down;
-        self.restart_detectors();
-        // The expiry is judged by what comes after the activation.
-        self.counts.change_point();
-        if let Some((back_to, outcomes_left)) = expiry {
-            self.temporary.push(Temporary { back_to, outcomes_left });
+        self.tighten.restart();
+        self.cusum.restart();
+        match loosened {
+            Some(bands) => self.loosen.advance(bands),
+            None => self.loosen.restart(),
+        }
+        self.generation += 1;
+        if !ended {
+            // An expiry is judged by all that came after the tightening.
+            self.counts.change_point();
         }
     }
 
-    /// Whether a tightening is over: the rate that is predicted for where it came from, at one standard
-    /// error above the estimate from the outcomes since, is within the budget.
+    /// Whether a tightening is over, in whole or in part: the loosest threshold, at most the one it came from, whose
+    /// predicted rate is within the budget, were the shift one standard error above its estimate from the
+    /// outcomes since. An estimate, which the diff declares and people approved; the promise is not about it.
     fn expire(&mut self, tables: &Tables) -> Option<Notice> {
-        let temporary = self.temporary.last_mut()?;
+        let temporary = self.temporary.as_mut()?;
         temporary.outcomes_left = temporary.outcomes_left.saturating_sub(1);
-        if temporary.outcomes_left > 0 || self.open.is_some() || self.frozen {
+        if temporary.outcomes_left > 0 || temporary.said.is_some() || self.open.is_some() || self.frozen {
             return None;
         }
-        let back_to = temporary.back_to;
         let prediction = Prediction::fit(&self.counts);
-        if prediction.rate_shifted(back_to, prediction.error) <= tables.settings.get().epsilon {
-            // It stays on the list until the threshold is back.
-            temporary.outcomes_left = u32::MAX;
-            return Some(Notice::Expire(back_to));
+        let epsilon = tables.settings.get().epsilon;
+        let looser = (self.cut.0 + 1..=temporary.from.0).rev().map(Cut);
+        let within = |cut: &Cut| prediction.rate_shifted(*cut, prediction.error) <= epsilon;
+        temporary.said = looser.into_iter().find(within);
+        match temporary.said {
+            Some(cut) => Some(Notice::Expire(cut)),
+            None => {
+                let next = prediction.rate_shifted(Cut(self.cut.0 + 1), -prediction.error);
+                temporary.looks += 1;
+                if next > epsilon || self.cut >= temporary.from || temporary.looks >= LOOKS {
+                    self.temporary = None;
+                    return Some(Notice::Confirm);
+                }
+                temporary.outcomes_left = tables.settings.get().burst_expiry;
+                None
+            }
         }
-        self.temporary.clear();
-        Some(Notice::Confirm)
     }
 
     fn restart_detectors(&mut self) {
         self.tighten.restart();
         self.loosen.restart();
         self.cusum.restart();
+        self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cku_base::BasisPoints;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Advisory, Certifying, Declared};
+
+    fn tables() -> Tables {
+        let declared = Declared {
+            window: 400,
+            fresh_start: 100,
+            cool_down: 20,
+            delta: 0.2,
+            burst_expiry: 60,
+            exploration_rate: BasisPoints::try_from(5_000).unwrap(),
+            exploration_bands: 4,
+            max_step: 4,
+            loosenings: 2,
+            ..Declared::default()
+        };
+        Tables::new(Settings::check(declared).unwrap(), 12)
+    }
+
+    fn run(band: u16, cut: Cut, failed: bool, n: u32) -> Event {
+        let loss = if failed { Loss::FULL } else { Loss::NONE };
+        let propensity = 5_000.try_into().unwrap();
+        let route = match cut.passes(Band(band)) {
+            true => Route::Certifying(Certifying::Passed { propensity }),
+            false if n.is_multiple_of(2) => Route::Certifying(Certifying::Explored { propensity }),
+            false => Route::Advisory(Advisory),
+        };
+        Event::Matured(Matured {
+            band: Band(band),
+            cut,
+            route,
+            source: Source(n % 7),
+            tighten: loss,
+            loosen: loss,
+        })
+    }
+
+    /// Feeds runs until a notice comes.
+    fn until_notice(state: &mut ScopeState, every: u32, most: u32) -> Option<Notice> {
+        let tables = tables();
+        (0..most).find_map(|n| {
+            let band = (n * 5 % u32::from(state.cut().0)) as u16;
+            state.apply(&tables, &run(band, state.cut(), n % every == every - 1, n))
+        })
+    }
+
+    fn proposed(notice: Option<Notice>) -> Proposal {
+        match notice {
+            Some(Notice::Propose(proposal)) => proposal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn there_is_at_most_one_open_proposal_and_a_pause_after_an_activation() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        let proposal = proposed(until_notice(&mut state, 3, 300));
+        assert_eq!((proposal.direction, proposal.from), (Direction::Tighten, Cut(8)));
+        assert_eq!(until_notice(&mut state, 3, 100), None, "one is open");
+        state.apply(&tables, &Event::Adopted { cut: proposal.to, proposed: true });
+        assert_eq!(state.cut(), proposal.to);
+        assert_eq!(until_notice(&mut state, 2, 19), None, "cool-down");
+        assert!(until_notice(&mut state, 2, 100).is_some());
+    }
+
+    #[test]
+    fn what_is_frozen_proposes_nothing_until_it_is_resumed() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        state.apply(&tables, &Event::Frozen);
+        assert_eq!(until_notice(&mut state, 3, 200), None);
+        state.apply(&tables, &Event::Resumed);
+        assert!(until_notice(&mut state, 3, 5).is_some(), "the evidence was taken in");
+    }
+
+    #[test]
+    fn a_declined_proposal_is_not_made_again_on_the_same_evidence() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        proposed(until_notice(&mut state, 3, 300));
+        state.apply(&tables, &Event::Declined);
+        assert_eq!(until_notice(&mut state, 25, 100), None);
+    }
+
+    #[test]
+    fn a_tightening_after_a_burst_ends_by_itself_and_a_lasting_one_is_confirmed() {
+        let tables = tables();
+        let start = || {
+            let mut state = ScopeState::new(&tables, Cut(8));
+            for n in 0..100 {
+                state.apply(&tables, &run((n % 8) as u16, Cut(8), n % 40 == 0, n));
+            }
+            let proposal = proposed(until_notice(&mut state, 3, 300));
+            state.apply(&tables, &Event::Adopted { cut: proposal.to, proposed: true });
+            state
+        };
+        let mut burst = start();
+        assert_eq!(until_notice(&mut burst, 1_000, 200), Some(Notice::Expire(Cut(8))));
+        burst.apply(&tables, &Event::Adopted { cut: Cut(8), proposed: false });
+        assert_eq!(burst.cut(), Cut(8));
+        let mut lasting = start();
+        assert_eq!(until_notice(&mut lasting, 14, 241), Some(Notice::Confirm));
+    }
+
+    #[test]
+    fn evidence_that_a_person_chose_moves_no_detector() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        let (tighten, loosen) = (state.tighten.clone(), state.loosen.clone());
+        for n in 0..200 {
+            state.apply(&tables, &run(9, Cut(8), n % 3 == 0, 2 * n + 1));
+        }
+        assert_eq!((tighten, loosen), (state.tighten, state.loosen));
+    }
+
+    fn events() -> impl Strategy<Value = Vec<(u8, u16, bool)>> {
+        prop::collection::vec((0u8..40, 0u16..12, prop::bool::weighted(0.2)), 1..700)
+    }
+
+    /// What a seed of numbers means depends on the state, as in the world: adoption follows a proposal.
+    fn event(
+        state: &ScopeState,
+        notice: Option<Notice>,
+        n: u32,
+        (kind, band, failed): (u8, u16, bool),
+    ) -> Event {
+        match (notice, kind) {
+            (Some(Notice::Propose(p)), 0..30) => Event::Adopted { cut: p.to, proposed: true },
+            (Some(Notice::Propose(_)), _) => Event::Declined,
+            (Some(Notice::Expire(cut)), _) => Event::Adopted { cut, proposed: false },
+            (_, 0) => Event::Frozen,
+            (_, 1..3) => Event::Resumed,
+            (_, 3) if failed => Event::Redefined { cut: state.cut() },
+            (_, 4) if failed => Event::Adopted { cut: Cut(band.max(1)), proposed: false },
+            (_, 5..8) => Event::Held(Band(band)),
+            _ => run(band, state.cut(), failed, n),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_state_that_is_stored_and_read_back_goes_on_the_same(all in events(), every in 1u32..50) {
+            let tables = tables();
+            let mut state = ScopeState::new(&tables, Cut(8));
+            let mut stored = state.clone();
+            let mut notice = None;
+            for (seed, n) in all.into_iter().zip(0u32..) {
+                let event = event(&state, notice, n, seed);
+                notice = state.apply(&tables, &event);
+                prop_assert_eq!(stored.apply(&tables, &event), notice);
+                if n % every == 0 {
+                    let text = serde_json::to_string(&stored).unwrap();
+                    stored = serde_json::from_str(&text).unwrap();
+                }
+                prop_assert_eq!(&stored, &state);
+                prop_assert!(state.cut().0 >= 1 && state.cut().0 <= 12);
+            }
+        }
+
+        #[test]
+        fn loosenings_stay_within_their_budget_and_proposals_within_the_grid(all in events()) {
+            let tables = tables();
+            let mut state = ScopeState::new(&tables, Cut(4));
+            let (mut notice, mut window, mut loosened) = (None, 0, 0);
+            for (seed, n) in all.into_iter().zip(0u32..) {
+                // Nothing fails: whatever is proposed loosens.
+                let event = event(&state, notice, n, (seed.0, seed.1, false));
+                if matches!(event, Event::Matured(_)) {
+                    window += 1;
+                    if window > 400 {
+                        (window, loosened) = (1, 0);
+                    }
+                }
+                notice = state.apply(&tables, &event);
+                if let Some(Notice::Propose(proposal)) = notice {
+                    prop_assert_eq!(proposal.direction, Direction::Loosen);
+                    prop_assert!(proposal.to.0 <= 12 && proposal.to > proposal.from);
+                    prop_assert!(proposal.to.0 - proposal.from.0 <= 4);
+                    prop_assert!(loosened < 2);
+                }
+                if let Event::Adopted { proposed: true, .. } = event {
+                    loosened += 1;
+                }
+            }
+        }
     }
 }

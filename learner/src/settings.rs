@@ -8,7 +8,7 @@ use crate::{loss::Loss, route::Propensity};
 /// What a bundle declares for the thresholds that it lets be learned.
 ///
 /// INVARIANT: every number lies in the range that its comment gives; [`Settings::check`] made sure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Declared", into = "Declared")]
 pub struct Settings(Declared);
 
@@ -62,12 +62,12 @@ impl Default for Declared {
             partial: Loss::try_from(5_000).unwrap_or(Loss::FULL),
             label_noise: 0.0,
             left_out: 3,
-            max_step: 10,
+            max_step: 20,
             cool_down: 200,
             loosenings: 4,
             fresh_start: 1_000,
             exploration_rate: BasisPoints::default(),
-            exploration_bands: 8,
+            exploration_bands: 20,
             exploration_cap: 100,
             half_life: 1_000,
             profile_half_life: 5_000,
@@ -86,12 +86,6 @@ pub struct SettingsError {
     pub given: String,
     /// What is in range.
     pub wanted: &'static str,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self(Declared::default())
-    }
 }
 
 impl Settings {

@@ -21,8 +21,23 @@ pub type Mixture = [f64; RATIOS.len()];
 pub struct Factors {
     rate: f64,
     alternatives: usize,
-    success: Mixture,
-    failure: Mixture,
+    success: Factor,
+    failure: Factor,
+}
+
+/// The factors of one loss, and one over each; both are 0 for an alternative that is not used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factor {
+    /// f_j(l).
+    pub times: Mixture,
+    /// 1/f_j(l).
+    pub over: Mixture,
+}
+
+impl Factor {
+    fn new(times: Mixture) -> Self {
+        Self { times, over: times.map(|f| if f > 0.0 { 1.0 / f } else { 0.0 }) }
+    }
 }
 
 impl Factors {
@@ -33,7 +48,7 @@ impl Factors {
         // One that is not used has factor 0, so its statistic stays 0.
         let success = RATIOS.map(|r| if used(r) { (1.0 - r * rate) / (1.0 - rate) } else { 0.0 });
         let failure = RATIOS.map(|r| if used(r) { r } else { 0.0 });
-        Self { rate, alternatives, success, failure }
+        Self { rate, alternatives, success: Factor::new(success), failure: Factor::new(failure) }
     }
 
     /// The tested rate.
@@ -41,20 +56,34 @@ impl Factors {
         self.rate
     }
 
+    /// The factors of a success or a failure, which need no computation.
+    pub fn known(&self, loss: Loss) -> Option<&Factor> {
+        match loss {
+            Loss::NONE => Some(&self.success),
+            Loss::FULL => Some(&self.failure),
+            _ => None,
+        }
+    }
+
+    /// The place of the greatest alternative in use.
+    pub(crate) fn greatest(&self) -> usize {
+        self.alternatives - 1
+    }
+
     /// The factors of one loss.
-    pub fn of(&self, loss: Loss) -> Mixture {
+    pub fn of(&self, loss: Loss) -> Factor {
         match loss {
             Loss::NONE => self.success,
             Loss::FULL => self.failure,
             partial => {
                 let l = partial.value();
-                let mut all = self.success;
-                for (factor, failure) in all.iter_mut().zip(self.failure) {
+                let mut all = self.success.times;
+                for (factor, failure) in all.iter_mut().zip(self.failure.times) {
                     if *factor > 0.0 {
                         *factor = libm::pow(failure, l) * libm::pow(*factor, 1.0 - l);
                     }
                 }
-                all
+                Factor::new(all)
             }
         }
     }
@@ -78,11 +107,15 @@ pub struct Statistic(#[serde(with = "bits::array")] pub(crate) Mixture);
 impl Statistic {
     /// Takes in one outcome.
     pub fn step(&mut self, factors: &Mixture) {
-        /// Far above any level; it keeps the numbers finite where an alarm is held back.
-        const CEILING: f64 = 1e200;
         for (r, factor) in self.0.iter_mut().zip(factors) {
-            *r = ((*r + 1.0) * factor).min(CEILING);
+            *r = (*r + 1.0) * factor;
         }
+    }
+
+    /// Keeps the numbers finite, where an alarm is held back: far above any level.
+    pub(crate) fn hold(&mut self) {
+        const CEILING: f64 = 1e200;
+        self.0.iter_mut().for_each(|r| *r = r.min(CEILING));
     }
 }
 
@@ -95,7 +128,7 @@ mod tests {
         let factors = Factors::new(0.05);
         let losses = [0, 10_000, 0, 5_000, 10_000, 0, 0, 10_000].map(|l| Loss::try_from(l).unwrap());
         let mut statistic = Statistic::default();
-        losses.iter().for_each(|l| statistic.step(&factors.of(*l)));
+        losses.iter().for_each(|l| statistic.step(&factors.of(*l).times));
         for (j, ratio) in RATIOS.iter().enumerate() {
             let q: f64 = ratio * 0.05;
             let mut sum = 0.0;
@@ -114,14 +147,14 @@ mod tests {
     fn every_factor_is_an_e_value_at_the_tested_rate() {
         for rate in [0.0001, 0.05, 0.2, 0.5] {
             let factors = Factors::new(rate);
-            let (no, yes) = (factors.of(Loss::NONE), factors.of(Loss::FULL));
+            let (no, yes) = (factors.of(Loss::NONE).times, factors.of(Loss::FULL).times);
             for j in 0..RATIOS.len() {
                 let mean = (1.0 - rate) * no[j] + rate * yes[j];
                 assert!(mean == 0.0 || (mean - 1.0).abs() < 1e-12, "{rate} {j}");
                 for points in [1, 100, 5_000, 9_999] {
                     let loss = Loss::try_from(points).unwrap();
                     let line = no[j] + (yes[j] - no[j]) * loss.value();
-                    assert!(factors.of(loss)[j] <= line + 1e-12, "convex, so below the line");
+                    assert!(factors.of(loss).times[j] <= line + 1e-12, "convex, so below the line");
                 }
             }
         }
@@ -131,7 +164,7 @@ mod tests {
     fn an_alternative_that_is_no_rate_is_left_out() {
         let factors = Factors::new(0.2);
         let mut statistic = Statistic::default();
-        statistic.step(&factors.of(Loss::FULL));
+        statistic.step(&factors.of(Loss::FULL).times);
         assert_eq!(statistic.0, [1.25, 1.5, 2.0, 3.0, 0.0, 0.0]);
         assert!((factors.mean(&statistic.0) - 7.75 / 4.0).abs() < 1e-12);
     }

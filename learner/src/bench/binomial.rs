@@ -2,7 +2,7 @@
 
 /// The upper end of the one-sided Clopper–Pearson interval: the greatest p at which `hits` or fewer of `n` have
 /// probability at least `alpha` (Clopper and Pearson, 1934).
-pub fn upper(hits: u64, n: u64, alpha: f64) -> f64 {
+pub(super) fn upper(hits: u64, n: u64, alpha: f64) -> f64 {
     if n == 0 || hits >= n {
         return 1.0;
     }

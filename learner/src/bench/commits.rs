@@ -203,7 +203,7 @@ fn follow(commits: impl Iterator<Item = (Band, bool)>, tables: &Tables, start: C
         let route = if cut.passes(band) {
             followed.passed += 1;
             followed.failed += u64::from(bug);
-            Some(Certifying::Passed)
+            propensity.map(|propensity| Certifying::Passed { propensity })
         } else {
             propensity
                 .filter(|p| band.0 < cut.0 + reach && drawn < p.probability())

@@ -29,15 +29,19 @@ impl Workload {
         let tables = measures::tables(measures::declared(3_000));
         let propensity = Propensity::try_from(3_000).ok();
         let event = |n: u32| {
-            let explored = propensity.filter(|_| n % 10 == 3);
-            let evidence =
-                explored.map_or(Certifying::Passed, |propensity| Certifying::Explored { propensity });
-            let band = explored.map_or((n * 7 + n / 3) % 32, |_| 32 + n % 8);
+            let explored = n % 10 == 3;
+            let route = propensity.map_or(Route::PassedUnexplorable, |propensity| {
+                Route::Certifying(match explored {
+                    true => Certifying::Explored { propensity },
+                    false => Certifying::Passed { propensity },
+                })
+            });
+            let band = if explored { 32 + n % 8 } else { (n * 7 + n / 3) % 32 };
             let loss = if n % 21 == 5 { Loss::FULL } else { Loss::NONE };
             Event::Matured(Matured {
                 band: Band(band as u16),
                 cut: START,
-                route: Route::Certifying(evidence),
+                route,
                 source: Source(n * 13 % 20),
                 tighten: loss,
                 loosen: loss,
@@ -56,7 +60,7 @@ impl Workload {
     pub fn round(&mut self) {
         for event in &self.events {
             for scope in &mut self.scopes {
-                black_box(scope.apply(&self.tables, black_box(event)));
+                black_box(scope.apply(&self.tables, event));
             }
         }
     }

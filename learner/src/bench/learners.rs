@@ -4,15 +4,15 @@ use crate::{Cut, Direction, Event, Loss, Notice, Proposal, ScopeState, Tables};
 
 /// What a learner wants.
 #[derive(Debug, Clone, Copy)]
-pub struct Said {
+pub(super) struct Said {
     /// This threshold.
-    pub to: Cut,
+    pub(super) to: Cut,
     /// Whether it is the declared end of a tightening.
-    pub expiry: bool,
+    pub(super) expiry: bool,
 }
 
 /// Whatever proposes thresholds from events.
-pub trait Learner {
+pub(super) trait Learner {
     /// Takes in one event.
     fn apply(&mut self, event: &Event) -> Option<Said>;
     /// A threshold became active.
@@ -20,15 +20,15 @@ pub trait Learner {
 }
 
 /// The learner of this crate.
-pub struct Certified<'a> {
+pub(super) struct Certified<'a> {
     tables: &'a Tables,
     /// Its state.
-    pub state: ScopeState,
+    pub(super) state: ScopeState,
 }
 
 impl<'a> Certified<'a> {
     /// At its start.
-    pub fn new(tables: &'a Tables, cut: Cut) -> Self {
+    pub(super) fn new(tables: &'a Tables, cut: Cut) -> Self {
         Self { tables, state: ScopeState::new(tables, cut) }
     }
 }
@@ -48,7 +48,7 @@ impl Learner for Certified<'_> {
 }
 
 /// Never proposes anything.
-pub struct Fixed;
+pub(super) struct Fixed;
 
 impl Learner for Fixed {
     fn apply(&mut self, _: &Event) -> Option<Said> {
@@ -60,7 +60,7 @@ impl Learner for Fixed {
 
 /// Which rule of thumb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// Three failures among the last ten tighten by a band, 50 successes in a row loosen by one.
     Streak,
     /// More than ε among the last 200 tightens by a band, less than ε/2 loosens by one.
@@ -71,7 +71,7 @@ pub enum Rule {
 }
 
 /// A rule of thumb at work. It sees the outcomes of passed runs.
-pub struct Thumb {
+pub(super) struct Thumb {
     rule: Rule,
     epsilon: f64,
     bands: u16,
@@ -86,7 +86,7 @@ pub struct Thumb {
 
 impl Thumb {
     /// At its start.
-    pub fn new(rule: Rule, epsilon: f64, bands: u16, cut: Cut) -> Self {
+    pub(super) fn new(rule: Rule, epsilon: f64, bands: u16, cut: Cut) -> Self {
         Self {
             rule,
             epsilon,

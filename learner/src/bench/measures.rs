@@ -158,22 +158,28 @@ impl<'a> Who<'a> {
 struct After {
     distance: f64,
     escapes: f64,
+    /// The share of worlds in which a tightening ended by itself although its old threshold was above ε.
+    ended_wrongly: f64,
 }
 
-/// Distance and escapes after a shift.
-fn after(s: &BenchSettings, n: u64, rate: f64, exploration: u32, seed: u64, who: Who<'_>) -> After {
-    let world = World::steady(EPSILON).then(SHIFT_AT, rate).explored(exploration);
-    let trial = Trial { world: &world, runs: SHIFT_AT + AFTER, passed: u64::MAX, stop: never, seed };
+/// Distance and escapes in a world, 7,000 runs after its last change.
+fn after(s: &BenchSettings, n: u64, world: &World, seed: u64, who: Who<'_>) -> After {
+    let runs = world.rates.last().map_or(0, |(from, _)| *from) + AFTER;
+    let trial = Trial { world, runs, passed: u64::MAX, stop: never, seed };
     let all = each(s.threads, n, |number| {
         let course = trial.course(who.at_start().as_mut(), number);
         let best = best_cut(&course.risks, EPSILON);
-        (
-            f64::from(best.0.abs_diff(course.cut)) / f64::from(BANDS),
-            1_000.0 * course.escapes / course.since as f64,
-        )
+        let distance = f64::from(best.0.abs_diff(course.cut)) / f64::from(BANDS);
+        let wrong = course.proposed.iter().any(|p| p.expiry && p.rate_to > EPSILON * (1.0 + 1e-9));
+        [distance, 1_000.0 * course.escapes / course.since as f64, f64::from(u8::from(wrong))]
     });
-    let (distances, escapes): (Vec<f64>, Vec<f64>) = all.into_iter().unzip();
-    After { distance: mean(&distances), escapes: mean(&escapes) }
+    let column = |at: usize| mean(&all.iter().filter_map(|row| row.get(at).copied()).collect::<Vec<_>>());
+    After { distance: column(0), escapes: column(1), ended_wrongly: column(2) }
+}
+
+/// A world at ε that shifts to this multiple of it.
+fn shifted(ratio: f64, exploration: u32) -> World {
+    World::steady(EPSILON).then(SHIFT_AT, ratio * EPSILON).explored(exploration)
 }
 
 pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport {
@@ -218,18 +224,20 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     ));
 
     begin(2, "L3 delay");
+    let alone = tables(Declared { left_out: 0, ..declared(0) });
     let mut all_delays = Vec::new();
     let (mut worst_median, mut worst_p95) = (0.0f64, 0.0f64);
     for ratio in [1.5, 2.0, 3.0, 5.0] {
         let rate = ratio * EPSILON;
         let world = World::steady(EPSILON).then(SHIFT_AT, rate);
-        let delays = delays(s, few.max(200), &world, &plain, s.seed ^ 0x1004);
+        let delays = delays(s, few.max(200), &world, &alone, s.seed ^ 0x1004);
         let ratios: Vec<f64> = delays.iter().map(|d| d / bound(rate, EPSILON)).collect();
         worst_median = worst_median.max(quantile(&ratios, 0.5));
         worst_p95 = worst_p95.max(quantile(&ratios, 0.95));
         all_delays.push((ratio, ratios));
     }
-    let what = "delay over log(N/δ)/KL, the worst of shifts to 1.5, 2, 3, 5 ε";
+    let what =
+        "delay over log(N/δ)/KL, the worst of shifts to 1.5, 2, 3, 5 ε (m = 0; what m = 3 costs is in L7)";
     let shown = format!("median {worst_median:.2}, p95 {worst_p95:.2}");
     figures.push(figure(
         "L3",
@@ -241,24 +249,7 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     ));
 
     begin(3, "L4 distance, L5 escapes");
-    let mut distances = Vec::new();
-    for ratio in [1.5, 2.0, 3.0, 5.0] {
-        let found = after(s, few, ratio * EPSILON, 3_000, s.seed ^ 0x1005, exploring_learner);
-        distances.push(found.distance);
-        if ratio == 3.0 {
-            let fixed = Who::Fixed;
-            let without = after(s, few.min(100), ratio * EPSILON, 3_000, s.seed ^ 0x1005, fixed).escapes;
-            let shown = format!("{:.1} (no learner {without:.0})", found.escapes);
-            let what = "escapes above ε per 1,000 runs, 7,000 runs after a shift to 0.15";
-            figures.push(figure("L5", what, found.escapes, shown, "≤ 10", found.escapes <= 10.0));
-        }
-    }
-    let worst = distances.iter().copied().fold(0.0, f64::max);
-    let shown = distances.iter().map(|d| format!("{d:.3}")).collect::<Vec<_>>().join(", ");
-    let what =
-        "distance to the best threshold as a share of bands, 7,000 runs after a shift to 1.5, 2, 3, 5 ε";
-    let at = figures.len() - 1;
-    figures.insert(at, figure("L4", what, worst, shown, "≤ 0.05", worst <= 0.05));
+    figures.extend(distances(s, few, exploring_learner));
 
     begin(4, "L6 justified loosening");
     figures.extend(loosening(s, few.max(200), &exploring));
@@ -293,6 +284,45 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     BenchReport { worlds: n, seed: s.seed, figures, baselines, projects, skipped, delays: all_delays }
 }
 
+fn distances(s: &BenchSettings, n: u64, exploring: Who<'_>) -> Vec<Figure> {
+    let seed = s.seed ^ 0x1005;
+    let ratios = [1.5, 2.0, 3.0, 5.0];
+    let found = ratios.map(|ratio| after(s, n, &shifted(ratio, 3_000), seed, exploring));
+    let worst = found.iter().map(|f| f.distance).fold(0.0, f64::max);
+    let shown = found.iter().map(|f| format!("{:.3}", f.distance)).collect::<Vec<_>>().join(", ");
+    let what =
+        "distance to the best threshold as a share of bands, 7,000 runs after a shift to 1.5, 2, 3, 5 ε";
+    let mut figures = vec![figure("L4", what, worst, shown, "≤ 0.05", worst <= 0.05)];
+    let burst =
+        World::steady(EPSILON).then(SHIFT_AT, 5.0 * EPSILON).then(SHIFT_AT + 500, EPSILON).explored(3_000);
+    let lasting = tables(Declared { burst_expiry: 0, ..declared(3_000) });
+    let with = after(s, n, &burst, seed, exploring).distance;
+    let without = after(s, n, &burst, seed, Who::Certified(&lasting)).distance;
+    figures.push(Figure {
+        id: "L4",
+        what: "the same after a burst of 500 runs at 5 ε".to_owned(),
+        value: Some(with),
+        shown: format!("{with:.3}; without expiry {without:.3}"),
+        target: "–",
+        met: None,
+    });
+    let [_, _, to_three, _] = &found;
+    let fixed = after(s, n.min(100), &shifted(3.0, 0), seed, Who::Fixed).escapes;
+    let what = "escapes above ε per 1,000 runs, 7,000 runs after a shift to 0.15";
+    let shown = format!("{:.1} (no learner {fixed:.0})", to_three.escapes);
+    figures.push(figure("L5", what, to_three.escapes, shown, "≤ 10", to_three.escapes <= 10.0));
+    let ended = mean(&found.iter().map(|f| f.ended_wrongly).collect::<Vec<_>>());
+    figures.push(Figure {
+        id: "L5",
+        what: "tightenings that ended by themselves although the shift lasted, share of worlds".to_owned(),
+        value: Some(ended),
+        shown: format!("{ended:.3}"),
+        target: "–",
+        met: None,
+    });
+    figures
+}
+
 fn loosening(s: &BenchSettings, n: u64, tables: &Tables) -> Vec<Figure> {
     let world = World::steady(0.6 * EPSILON).explored(3_000);
     let stop = |p: &Proposed| !p.expiry && p.to > p.from && p.rate_to <= EPSILON;
@@ -319,14 +349,14 @@ fn robustness(s: &BenchSettings, n: u64, few: u64, plain: &Tables) -> Vec<Figure
     let flips = World { flips: 0.02, ..World::steady(EPSILON) };
     let by_liar = hits(s, n, &liar, s.seed ^ 0x1007, plain_learner, wrong_tighten);
     let by_flips = hits(s, n, &flips, s.seed ^ 0x1008, noisy_learner, wrong_tighten);
-    let shifted = |world: World| world.then(SHIFT_AT, 3.0 * EPSILON);
+    let risen = |world: World| world.then(SHIFT_AT, 3.0 * EPSILON);
     let delay = |world: &World, tables: &Tables| {
         quantile(&delays(s, few.max(200), world, tables, s.seed ^ 0x1009), 0.5)
     };
     let without = tables(Declared { left_out: 0, ..declared(0) });
-    let honest = delay(&shifted(World::steady(EPSILON)), &without);
-    let left_out = delay(&shifted(World::steady(EPSILON)), plain) / honest;
-    let tolerant = delay(&shifted(flips), &noisy) / honest;
+    let honest = delay(&risen(World::steady(EPSILON)), &without);
+    let left_out = delay(&risen(World::steady(EPSILON)), plain) / honest;
+    let tolerant = delay(&risen(flips), &noisy) / honest;
     let slower = left_out.max(tolerant);
     vec![
         probability(
@@ -358,7 +388,7 @@ fn robustness(s: &BenchSettings, n: u64, few: u64, plain: &Tables) -> Vec<Figure
 
 fn human_approved(s: &BenchSettings, n: u64, exploring: &Tables) -> Vec<Figure> {
     let certain = tables(declared(10_000));
-    let people = World { people: true, ..World::steady(EPSILON) };
+    let people = World { people: true, ..World::steady(0.8 * EPSILON) };
     let learner = Who::Certified(exploring);
     let right = hits(s, n, &people, s.seed ^ 0x100a, learner, wrong_loosen);
     let mistaken = World { mistaken: true, ..people.explored(10_000) };
@@ -384,7 +414,7 @@ fn baselines(s: &BenchSettings, n: u64) -> Vec<Baseline> {
         let make = Who::Thumb(rule);
         let steady = World::steady(EPSILON);
         let share = |sort| hits(s, n, &steady, s.seed ^ 0x100c, make, sort) as f64 / n as f64;
-        let after = after(s, n, 3.0 * EPSILON, 0, s.seed ^ 0x1005, make);
+        let after = after(s, n, &shifted(3.0, 0), s.seed ^ 0x1005, make);
         Baseline {
             name,
             wrong_tighten: share(wrong_tighten),
@@ -394,4 +424,65 @@ fn baselines(s: &BenchSettings, n: u64) -> Vec<Baseline> {
         }
     };
     rules.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P(X ≥ hits) for X binomial(n, p).
+    fn at_least(hits: u64, n: u64, p: f64) -> f64 {
+        let mut term = (1.0 - p).powi(n as i32);
+        let mut below = 0.0;
+        for k in 0..hits {
+            below += term;
+            term *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
+        }
+        1.0 - below
+    }
+
+    fn settings() -> BenchSettings {
+        BenchSettings { worlds: 60, ..BenchSettings::quick() }
+    }
+
+    #[test]
+    fn wrong_proposals_are_no_more_frequent_than_promised() {
+        // δ = 0.2, so that a detector that breaks its promise is found in few worlds.
+        let loose = |points| tables(Declared { delta: 0.2, left_out: 0, ..declared(points) });
+        let (plain, exploring) = (loose(0), loose(3_000));
+        let s = settings();
+        let tighten = hits(&s, 60, &World::steady(EPSILON), 1, Who::Certified(&plain), wrong_tighten);
+        let hardest = passed_rate(&risks(Cut(START.0 + 1), EPSILON * (1.0 + 1e-6)), START);
+        let world = World::steady(hardest).explored(3_000);
+        let loosen = hits(&s, 60, &world, 2, Who::Certified(&exploring), wrong_loosen);
+        for wrong in [tighten, loosen] {
+            assert!(at_least(wrong, 60, 0.2) > 1e-4, "{wrong} of 60 worlds");
+        }
+        assert!(tighten > 0, "at δ = 0.2 some are expected: the detector is not merely silent");
+    }
+
+    #[test]
+    fn a_rise_and_an_improvement_are_found() {
+        let s = settings();
+        let (plain, exploring) = (tables(declared(0)), tables(declared(3_000)));
+        let world = World::steady(EPSILON).then(SHIFT_AT, 3.0 * EPSILON);
+        let delays = delays(&s, 40, &world, &plain, 3);
+        assert!(quantile(&delays, 0.9) < 3.0 * bound(3.0 * EPSILON, EPSILON), "{delays:?}");
+        let better = World::steady(0.6 * EPSILON).explored(3_000);
+        let found = hits(&s, 20, &better, 4, Who::Certified(&exploring), |p| p.to > p.from && !p.expiry);
+        assert!(found >= 17, "{found} of 20");
+    }
+
+    #[test]
+    fn evidence_from_people_certifies_only_where_it_is_mistaken_for_explored() {
+        let found = human_approved(&settings(), 20, &tables(declared(3_000)));
+        assert_eq!(found[0].met, Some(true));
+        assert!(found[0].shown.contains("refused by type"), "{}", found[0].shown);
+    }
+
+    #[test]
+    fn the_figures_do_not_depend_on_the_number_of_threads() {
+        let one = each(1, 7, |n| n * n);
+        assert_eq!(each(3, 7, |n| n * n), one);
+    }
 }

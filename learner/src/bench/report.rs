@@ -23,7 +23,9 @@ pub fn markdown(report: &BenchReport) -> String {
     }
     if !report.skipped.is_empty() {
         out.push_str("\nNot measured:\n\n");
-        report.skipped.iter().for_each(|skipped| drop(writeln!(out, "- {skipped}")));
+        for skipped in &report.skipped {
+            let _ = writeln!(out, "- {skipped}");
+        }
     }
     out.push_str("\n## Rules of thumb in the same worlds\n\n");
     out.push_str(

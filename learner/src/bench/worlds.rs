@@ -4,47 +4,47 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use crate::{
-    Advisory, Band, Certifying, Cut, Event, Loss, Matured, Propensity, Route, Source,
+    Advisory, Band, Certifying, Cut, Declared, Event, Loss, Matured, Propensity, Route, Source,
     bench::learners::Learner,
 };
 
 /// Bands of every world.
-pub const BANDS: u16 = 40;
+pub(super) const BANDS: u16 = 40;
 /// The threshold that a world starts with.
-pub const START: Cut = Cut(32);
+pub(super) const START: Cut = Cut(32);
 /// The rise of log-odds from the safest to the riskiest band.
 const SLOPE: f64 = 4.0;
 /// Runs between a proposal and its activation.
-pub const APPROVAL_DELAY: u64 = 100;
+pub(super) const APPROVAL_DELAY: u64 = 100;
 /// Agents, of which one may lie.
 const SOURCES: u64 = 20;
 
 /// What a world is like.
 #[derive(Debug, Clone)]
-pub struct World {
+pub(super) struct World {
     /// From which run on which failure rate of the runs below [`START`]; the first is from 0.
-    pub rates: Vec<(u64, f64)>,
+    pub(super) rates: Vec<(u64, f64)>,
     /// The probability of exploration; none for 0.
-    pub exploration: Option<Propensity>,
+    pub(super) exploration: Option<Propensity>,
     /// The bands that exploration reaches.
-    pub reach: u16,
+    pub(super) reach: u16,
     /// Whether one of the 20 sources always reports failure.
-    pub liar: bool,
+    pub(super) liar: bool,
     /// The share of labels that are flipped.
-    pub flips: f64,
+    pub(super) flips: f64,
     /// Whether people let the runs through that they expect to succeed.
-    pub people: bool,
+    pub(super) people: bool,
     /// Whether what people let through is taken for explored, as one must not.
-    pub mistaken: bool,
+    pub(super) mistaken: bool,
 }
 
 impl World {
     /// A world that stays at one rate, honest, without exploration and people.
-    pub fn steady(rate: f64) -> Self {
+    pub(super) fn steady(rate: f64) -> Self {
         Self {
             rates: vec![(0, rate)],
             exploration: None,
-            reach: 8,
+            reach: Declared::default().exploration_bands,
             liar: false,
             flips: 0.0,
             people: false,
@@ -53,20 +53,20 @@ impl World {
     }
 
     /// The same with another rate from a run on.
-    pub fn then(mut self, from: u64, rate: f64) -> Self {
+    pub(super) fn then(mut self, from: u64, rate: f64) -> Self {
         self.rates.push((from, rate));
         self
     }
 
     /// The same with exploration at a rate in ten-thousandths.
-    pub fn explored(mut self, points: u32) -> Self {
+    pub(super) fn explored(mut self, points: u32) -> Self {
         self.exploration = Propensity::try_from(points).ok();
         self
     }
 }
 
 /// The risks of the bands such that the runs below a cut fail at this rate, by bisection.
-pub fn risks(cut: Cut, rate: f64) -> Vec<f64> {
+pub(super) fn risks(cut: Cut, rate: f64) -> Vec<f64> {
     let at = |shift: f64| -> Vec<f64> {
         (0..BANDS).map(|b| logistic(shift + SLOPE * (f64::from(b) + 0.5) / f64::from(BANDS))).collect()
     };
@@ -79,74 +79,72 @@ pub fn risks(cut: Cut, rate: f64) -> Vec<f64> {
 }
 
 /// The failure rate of the runs that pass at a cut; bands are equally frequent.
-pub fn passed_rate(risks: &[f64], cut: Cut) -> f64 {
+pub(super) fn passed_rate(risks: &[f64], cut: Cut) -> f64 {
     let passing = risks.iter().take(usize::from(cut.0));
     let n = f64::from(cut.0.max(1));
     passing.sum::<f64>() / n
 }
 
 /// The loosest cut whose rate is within the budget.
-pub fn best_cut(risks: &[f64], epsilon: f64) -> Cut {
+pub(super) fn best_cut(risks: &[f64], epsilon: f64) -> Cut {
     let within = (1..=BANDS).rev().map(Cut).find(|cut| passed_rate(risks, *cut) <= epsilon);
     within.unwrap_or(Cut(1))
 }
 
 /// What a learner proposed in a world.
 #[derive(Debug, Clone, Copy)]
-pub struct Proposed {
+pub(super) struct Proposed {
     /// At which run.
-    pub run: u64,
-    /// After how many outcomes of passed runs.
-    pub passed: u64,
+    pub(super) run: u64,
     /// From where.
-    pub from: Cut,
+    pub(super) from: Cut,
     /// To where.
-    pub to: Cut,
+    pub(super) to: Cut,
     /// The true failure rate at `from` then.
-    pub rate_from: f64,
+    pub(super) rate_from: f64,
     /// The true failure rate at `to` then.
-    pub rate_to: f64,
+    pub(super) rate_to: f64,
     /// Whether it is the declared end of a tightening, not a proposal.
-    pub expiry: bool,
+    pub(super) expiry: bool,
 }
 
 /// What happened in a world.
 #[derive(Debug, Clone, Default)]
-pub struct Course {
+pub(super) struct Course {
     /// Every proposal.
-    pub proposed: Vec<Proposed>,
+    pub(super) proposed: Vec<Proposed>,
     /// The cut at the end.
-    pub cut: Cut0,
+    pub(super) cut: Cut0,
     /// The risks at the end.
-    pub risks: Vec<f64>,
+    pub(super) risks: Vec<f64>,
     /// Expected failures above ε among the runs that passed since the last change of the rate.
-    pub escapes: f64,
+    pub(super) escapes: f64,
     /// Runs since the last change of the rate.
-    pub since: u64,
+    pub(super) since: u64,
     /// The mean number of passing bands since the last change of the rate, as a share of all bands.
-    pub passing: f64,
+    pub(super) passing: f64,
 }
 
 /// The cut at the end of a course, as a number of bands.
-pub type Cut0 = u16;
+pub(super) type Cut0 = u16;
 
 /// Lets a learner see a world for so many runs, or outcomes of passed runs, or until its first proposal.
-pub struct Simulation<'a> {
+pub(super) struct Simulation<'a> {
     /// The world.
-    pub world: &'a World,
+    pub(super) world: &'a World,
     /// ε.
-    pub epsilon: f64,
+    pub(super) epsilon: f64,
     /// The most runs.
-    pub runs: u64,
+    pub(super) runs: u64,
     /// The most outcomes of passed runs.
-    pub passed: u64,
+    pub(super) passed: u64,
     /// Whether to stop at the first proposal of this sort.
-    pub stop: fn(&Proposed) -> bool,
+    pub(super) stop: fn(&Proposed) -> bool,
 }
 
 impl Simulation<'_> {
     /// The course of the world numbered `number` under this seed.
-    pub fn run(&self, learner: &mut dyn Learner, seed: u64, number: u64) -> Course {
+    pub(super) fn run(&self, learner: &mut dyn Learner, seed: u64, number: u64) -> Course {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
         let phases: Vec<(u64, Vec<f64>)> =
@@ -189,7 +187,6 @@ impl Simulation<'_> {
             {
                 let proposed = Proposed {
                     run,
-                    passed,
                     from: cut,
                     to: said.to,
                     rate_from: passed_rate(risks, cut),
@@ -223,7 +220,8 @@ impl Simulation<'_> {
         let risk = risks.get(usize::from(band.0)).copied().unwrap_or(1.0);
         let failed = uniform(rng) < risk;
         let route = if cut.passes(band) {
-            Route::Certifying(Certifying::Passed)
+            let certifying = |propensity| Route::Certifying(Certifying::Passed { propensity });
+            world.exploration.map_or(Route::PassedUnexplorable, certifying)
         } else {
             let within = band.0 < cut.0 + world.reach;
             match world.exploration {
@@ -250,7 +248,7 @@ impl Simulation<'_> {
 }
 
 /// A number in [0, 1) of 53 bits.
-pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
