@@ -7,6 +7,7 @@ use cku_base::{
     suggest,
 };
 use cku_engine::{BundleFile, Worker};
+use cku_lang::GateBody;
 use serde_json::Value;
 
 use super::{
