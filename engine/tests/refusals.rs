@@ -340,3 +340,80 @@ mod mutated {
         }
     }
 }
+
+const LEARNED: &str = "gate size \"How large?\" {\n  facts from data.size { lines: count }\n  \
+                       threshold most: count = 100 in 10..500 step 10 stricter down learn\n  \
+                       pause large: when lines > most because \"{lines} lines\"\n}\n\
+                       mode dev { size }\nmode prod { size override by reviewer }\n";
+
+/// The bundle with a threshold that is learned, and settings of the learner.
+fn load_learner(settings: &str) -> String {
+    load(&[("size.gate", LEARNED), ("data/cku/learner.yaml", settings)])
+}
+
+#[test]
+fn settings_of_exploration_are_read_from_the_general_to_the_single_threshold() {
+    let settings = "defaults: {exploration_rate: 3000, budget: 500}\nmodes: {prod: {exploration_rate: 0}}\n\
+                    thresholds: {size.most: {exploration_bands: 2, exploration_cap: 7}}\n";
+    assert_eq!(load_learner(settings), "loads\n");
+    assert_eq!(load_learner("anything: {else: 7}\n"), "loads\n");
+    let of = |settings: Option<&str>, mode: &str, threshold: &str| {
+        let kept = GOOD.iter().copied().filter(|(path, _)| *path != "size.gate");
+        let learner = settings.map(|settings| ("data/cku/learner.yaml", settings));
+        let files = kept.chain([("size.gate", LEARNED)]).chain(learner);
+        let bundle = Bundle::from_sources(Sources::from_files(files)).unwrap();
+        assert!(bundle.reach().paths.contains(&vec!["cku".to_owned(), "learner".to_owned()]));
+        let found = bundle.exploration().of(mode, "size", threshold);
+        (found.rate.get(), found.bands, found.cap)
+    };
+    assert_eq!(of(None, "dev", "most"), (0, 8, 100));
+    assert_eq!(of(Some(settings), "dev", "other"), (3_000, 8, 100));
+    assert_eq!(of(Some(settings), "dev", "most"), (3_000, 2, 7));
+    assert_eq!(of(Some(settings), "prod", "most"), (0, 2, 7));
+    let last = "modes: {prod: {exploration_rate: 0}}\nthresholds: {size.most: {exploration_rate: 9}}\n";
+    assert_eq!(of(Some(last), "prod", "most"), (9, 8, 100), "a threshold has the last word");
+}
+
+#[test]
+fn settings_of_exploration_that_cannot_be_read_are_refused() {
+    for (settings, said) in [
+        (
+            "defaults: {exploration_rate: 0.3}",
+            "`data.cku.learner.defaults.exploration_rate` cannot be read: 0.3",
+        ),
+        (
+            "defaults: {exploration_rate: 10001}",
+            "`data.cku.learner.defaults.exploration_rate` cannot be read: 10001",
+        ),
+        (
+            "defaults: {exploration_rate: \"3000\"}",
+            "`data.cku.learner.defaults.exploration_rate` cannot be read: \"3000\"",
+        ),
+        (
+            "modes: {prod: {exploration_cap: -1}}",
+            "`data.cku.learner.modes.prod.exploration_cap` cannot be read: -1",
+        ),
+        (
+            "defaults: {exploration_bands: 0}",
+            "`data.cku.learner.defaults.exploration_bands` cannot be read: 0",
+        ),
+        (
+            "defaults: {exploration_bands: 33}",
+            "`data.cku.learner.defaults.exploration_bands` cannot be read: 33",
+        ),
+        ("modes: {prd: {exploration_rate: 0}}", "`data.cku.learner.modes` names no mode: `prd`"),
+        (
+            "thresholds: {size.mots: {exploration_rate: 0}}",
+            "`data.cku.learner.thresholds` names no threshold that is learned: `size.mots`",
+        ),
+        ("defaults: {exploration_rat: 1}", "`data.cku.learner.defaults` has no `exploration_rat`"),
+        ("exploration_rate: 1", "`exploration_rate` stands directly in `data.cku.learner`"),
+        ("defaults: 7", "`data.cku.learner.defaults` is no object"),
+        ("7", "`data.cku.learner` is no object"),
+    ] {
+        let found = load_learner(settings);
+        assert!(found.contains("B013") && found.contains(said), "{settings}: {found}");
+        assert!(found.contains("data/cku/learner.yaml"), "{found}");
+        assert_eq!(found.matches("B013").count(), 1, "{found}");
+    }
+}

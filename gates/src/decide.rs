@@ -11,6 +11,7 @@ use cku_lang::Enforcement;
 use crate::{
     decision::{Decision, GateOutcome, Verdict},
     evaluation::{Evaluation, GateVerdict},
+    exploration::{self, Explorable},
     input::DecisionInput,
     reason::Reason,
     undecidable::Undecidable,
@@ -35,6 +36,7 @@ pub fn decide(worker: &mut Worker, input: &DecisionInput, simulated: bool) -> Re
         input_digest: canonical.input_digest,
         reasons,
         gates,
+        exploration: Explorable::default(),
     };
     let rejected = |rule: &str, why: &str| {
         let gates = sequence.iter().flatten().map(unreached).collect();
@@ -71,14 +73,20 @@ pub fn decide(worker: &mut Worker, input: &DecisionInput, simulated: bool) -> Re
         ended = ends(step, &outcome);
         gates.push(outcome);
     }
-    let verdict = gates.iter().filter_map(|g| g.effective).max().unwrap_or(Verdict::Reject);
-    Ok(decision(verdict, Vec::new(), gates))
+    let plain = worst(&gates);
+    let exploration = exploration::explore(&bundle, input, plain, &mut gates);
+    let verdict = if exploration.explored() { worst(&gates) } else { plain };
+    Ok(Decision { exploration, ..decision(verdict, Vec::new(), gates) })
 }
 
 /// Hands an input to a worker as the gates see it, for queries.
 pub fn show(worker: &mut Worker, input: &DecisionInput) -> Result<(), Undecidable> {
     let canonical = input.canonical().map_err(|e| Undecidable::Unreadable(e.to_string()))?;
     Evaluation::begin(worker, input, &canonical).map(|_| ())
+}
+
+fn worst(gates: &[GateOutcome]) -> Verdict {
+    gates.iter().filter_map(|gate| gate.effective).max().unwrap_or(Verdict::Reject)
 }
 
 /// What counts of a gate's verdict in this mode.
@@ -99,6 +107,7 @@ fn outcome(step: &SequenceStep, said: GateVerdict, evaluation: &Evaluation<'_>) 
         enforcement: step.enforcement,
         reached: true,
         overridden_by,
+        explored: None,
         reasons: said.reasons,
         observed: said.observed,
     }
@@ -120,6 +129,7 @@ fn unreached(step: &SequenceStep) -> GateOutcome {
         enforcement: step.enforcement,
         reached: false,
         overridden_by: Vec::new(),
+        explored: None,
         reasons: Vec::new(),
         observed: BTreeMap::new(),
     }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use cku_base::Digest;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::reason::Reason;
+use crate::{
+    exploration::{Explorable, Explored},
+    reason::Reason,
+};
 
 /// What a gate or a run comes to; the order is the order of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,6 +52,9 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
     /// The gates, in the order of the mode's sequence.
     pub gates: Vec<GateOutcome>,
+    /// What exploration had to do with it, for whoever learns from the outcome.
+    #[serde(skip)]
+    pub exploration: Explorable,
 }
 
 /// What came of one gate.
@@ -67,6 +73,9 @@ pub struct GateOutcome {
     pub reached: bool,
     /// Who let its PAUSE pass.
     pub overridden_by: Vec<String>,
+    /// The draw that let its PAUSE pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explored: Option<Explored>,
     /// Why, sorted by rule.
     pub reasons: Vec<Reason>,
     /// The facts that learnable thresholds were compared with, by the names of the thresholds, each in the

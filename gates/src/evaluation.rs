@@ -19,6 +19,7 @@ use crate::{
     input::{CanonicalInput, DecisionInput},
     reason::{Reason, source},
     standing::{self, Binding, Standing},
+    state::State,
     undecidable::Undecidable,
 };
 
@@ -261,7 +262,7 @@ fn targets(fact: Option<&FactValue>) -> Option<Vec<&str>> {
 }
 
 /// The input as Rego sees it: with the digests, who submitted each piece of evidence, and the standing
-/// of each approval and vote.
+/// of each approval and vote; without the draws of exploration.
 fn seen(
     input: &DecisionInput,
     canonical: &CanonicalInput,
@@ -281,6 +282,11 @@ fn seen(
         .member("submitted_by", &canonical.submitted_by)?
         .member("approvals", &approvals)?
         .member("votes", &votes)?;
+    let document = match &input.state.exploration {
+        // A verdict that knew the draw would not be one that the draw is independent of.
+        Some(_) => document.member("state", &State { exploration: None, ..input.state.clone() })?,
+        None => document,
+    };
     Ok(document.finish())
 }
 

@@ -45,6 +45,7 @@ mod decide;
 mod decision;
 mod evaluation;
 pub mod evidence;
+mod exploration;
 mod input;
 mod policy_diff;
 mod reason;
@@ -58,6 +59,7 @@ mod undecidable;
 pub use consent::{Approval, ApprovalDecision, Ballot, Vote, VoterKind};
 pub use decide::{decide, show as show_input};
 pub use decision::{Decision, GateOutcome, Verdict};
+pub use exploration::{Draw, Explorable, Explored, Frontier, Opening};
 pub use input::{Authentication, DecisionInput, InputError, Submitter, TokenClaims, read_submission};
 pub use policy_diff::{
     Activated, ChangedBundle, ChangedPart, Changes, InvariantCounts, OpenDiff, PolicyDiff, ReplayCounts,

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use cku_base::{BasisPoints, Timestamp};
 use cku_engine::access::RoleGrant;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::policy_diff::Changes;
+use crate::{exploration::Draw, policy_diff::Changes};
 
 /// What was so when the decision was made.
 ///
@@ -35,9 +34,10 @@ pub struct State {
     /// Skills that this tenant never ran before.
     #[serde(default)]
     pub first_time_skills: Option<Vec<String>>,
-    /// The draw that may let a run explore; none where the bundle declares no exploration.
+    /// The draws that may let a run explore, one for each threshold beyond which it might; none where
+    /// nothing explores. No gate sees them: they apply after all of them were asked.
     #[serde(default)]
-    pub exploration: Option<Value>,
+    pub exploration: Option<Vec<Draw>>,
     /// What was so in change control; none where a run is decided on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,

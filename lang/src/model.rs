@@ -131,6 +131,17 @@ impl Threshold {
     pub fn value(&self, mode: &str) -> i64 {
         self.by_mode.get(mode).copied().unwrap_or(self.default)
     }
+
+    /// The value in a mode after so many steps in the direction in which more runs pass, no further than
+    /// its range goes; none without a range, a step and a direction.
+    pub fn loosened(&self, mode: &str, steps: u32) -> Option<i64> {
+        let ((low, high), step) = (self.range?, self.step?);
+        let far = step.saturating_mul(i64::from(steps));
+        Some(match self.stricter? {
+            Direction::Up => self.value(mode).saturating_sub(far).max(low),
+            Direction::Down => self.value(mode).saturating_add(far).min(high),
+        })
+    }
 }
 
 /// A direction on a threshold's scale.
@@ -257,6 +268,18 @@ impl CompareOp {
         }
     }
 
+    /// Whether it is so of two values.
+    pub fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::AtMost => left <= right,
+            Self::Greater => left > right,
+            Self::AtLeast => left >= right,
+        }
+    }
+
     /// Whether it asks for an order, not only for sameness.
     pub fn is_ordering(self) -> bool {
         !matches!(self, Self::Equal | Self::NotEqual)
@@ -379,4 +402,31 @@ pub struct RegoModule {
     pub path: String,
     /// Its text.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use cku_base::diagnostic::Place;
+
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_loosened_by_steps_and_no_further_than_its_range() {
+        let threshold = |stricter| Threshold {
+            name: "most".to_owned(),
+            ty: Type::Count,
+            default: 100,
+            by_mode: [("dev".to_owned(), 480)].into(),
+            range: Some((10, 500)),
+            step: Some(10),
+            stricter,
+            learn: true,
+            place: Place::whole_file("most.gate"),
+        };
+        let (up, down) = (threshold(Some(Direction::Up)), threshold(Some(Direction::Down)));
+        assert_eq!([0, 3, 9, 10, u32::MAX].map(|n| up.loosened("prod", n).unwrap()), [100, 70, 10, 10, 10]);
+        assert_eq!([0, 2, 3, u32::MAX].map(|n| down.loosened("dev", n).unwrap()), [480, 500, 500, 500]);
+        assert_eq!(threshold(None).loosened("dev", 1), None);
+        assert_eq!(Threshold { step: None, ..down }.loosened("dev", 1), None);
+    }
 }

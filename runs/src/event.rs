@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cku_base::{Digest, Principal, Timestamp};
+use cku_base::{BasisPoints, Digest, Principal, Timestamp};
 use cku_gates::{Approval, Submitter, Verdict, Vote};
 use cku_journal::{Entry, Kind};
 use cku_skills::{FailureClass, Report};
@@ -93,12 +93,39 @@ pub struct Decided {
     /// type: what the learner sees of a run that passed, too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub observed: BTreeMap<String, i64>,
+    /// The one learnable threshold that stood in the way, where a draw alone said whether the run goes
+    /// ahead, be it yes or no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploration: Option<Opened>,
+    /// Of a run that passed by itself, the thresholds where a draw that nobody has seen would have been asked,
+    /// had the fact been worse and nothing else: by `gate.threshold`, with how likely a yes was. None where
+    /// nothing explores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explorable: Option<BTreeMap<String, BasisPoints>>,
     /// The policy diff whose canary decided; none where what is active did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Digest>,
     /// What a policy diff in shadow would have decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowed>,
+}
+
+/// A run that was open to exploration: nothing but one threshold stood in its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The gate.
+    pub gate: String,
+    /// Its threshold.
+    pub threshold: String,
+    /// How likely it was to be let through, in ten-thousandths.
+    pub propensity: BasisPoints,
+    /// Whether it was.
+    pub explored: bool,
+    /// Whether nothing was open before under the same draw: whoever submits again has seen it, and what
+    /// they then submit is no sample.
+    pub first: bool,
+    /// What was drawn for: tenant, principal, base commit and gate.
+    pub change: Digest,
 }
 
 /// What a policy diff in shadow would have decided.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     command::holding,
     event::{Decided, Ending, Event, Shadowed, Waiting, WaitingFor},
+    exploration::{self, ExplorationKey},
     input,
     mask::mask,
     state::Run,
@@ -51,28 +52,43 @@ pub enum Trial<'w> {
     Shadow(Digest, &'w mut Worker),
 }
 
+/// What a decision takes beside the journal and the policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'b> {
+    /// What is known of the chains.
+    pub chains: &'b Chains,
+    /// What draws are made with; without it nothing explores.
+    pub exploration: Option<&'b ExplorationKey>,
+}
+
+impl<'b> From<&'b Chains> for Beside<'b> {
+    fn from(chains: &'b Chains) -> Self {
+        Self { chains, exploration: None }
+    }
+}
+
 /// Asks the gates about a run; the answer is durable before this returns.
 ///
 /// PASS leaves the run ready to start, PAUSE lets it wait, REJECT ends it.
-pub fn gate(
+pub fn gate<'b>(
     journal: &Journal,
-    chains: &Chains,
+    beside: impl Into<Beside<'b>>,
     worker: &mut Worker,
     run: Run,
     now: Timestamp,
 ) -> Result<Gated, GatingError> {
-    gate_trying(journal, chains, (worker, Trial::None), run, now)
+    gate_trying(journal, beside, (worker, Trial::None), run, now)
 }
 
 /// Asks the gates about a run on which something is tried; the answer is durable before this returns.
-pub fn gate_trying(
+pub fn gate_trying<'b>(
     journal: &Journal,
-    chains: &Chains,
+    beside: impl Into<Beside<'b>>,
     (worker, trial): (&mut Worker, Trial<'_>),
     run: Run,
     now: Timestamp,
 ) -> Result<Gated, GatingError> {
-    let Judged { decided, decision, input, bytes } = judge(journal, chains, (worker, trial), &run, now)?;
+    let Judged { decided, decision, input, bytes } = judge(journal, beside, (worker, trial), &run, now)?;
     let mut events = vec![Event::Decided(decided)];
     match decision.verdict {
         Verdict::Pass => {}
@@ -107,15 +123,22 @@ pub struct Judged {
 }
 
 /// Asks the gates about a run; nothing is written.
-pub fn judge(
+///
+/// Whoever only looks has no key to give: a draw that costs nothing could be tried until it is yes.
+pub fn judge<'b>(
     journal: &Journal,
-    chains: &Chains,
+    beside: impl Into<Beside<'b>>,
     (worker, trial): (&mut Worker, Trial<'_>),
     run: &Run,
     now: Timestamp,
 ) -> Result<Judged, GatingError> {
     let bundle = worker.bundle().clone();
-    let input = input::build(journal, chains, &bundle, run, now)?;
+    let mut beside = beside.into();
+    if matches!(trial, Trial::Canary(_)) {
+        // What a canary lets through is told from what it fails at: no draw has a part in that.
+        beside.exploration = None;
+    }
+    let input = input::build(journal, beside, &bundle, run, now)?;
     let decision = decide(worker, &input, false)?;
     let kept = Kept::of(&input, &decision, &bundle.manifest().mask, worker)?;
     let decided = Decided {
@@ -127,6 +150,8 @@ pub fn judge(
         replayable: kept.replayable,
         decision: serde_json::to_value(&decision).map_err(StoreError::from)?,
         observed: observed(&decision),
+        exploration: exploration::opened(journal, run, &decision)?,
+        explorable: exploration::explorable(journal, run, (&input, &decision))?,
         canary: match trial {
             Trial::Canary(diff) => Some(diff),
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cku_authority::{Chains, StoreError, freeze, kill_switch, revoked_keys, role_grants};
+use cku_authority::{StoreError, freeze, kill_switch, revoked_keys, role_grants};
 use cku_base::{BasisPoints, TenantPath, Timestamp};
 use cku_engine::Bundle;
 use cku_gates::{DecisionInput, ErrorBudget, Reliability, State};
@@ -10,6 +10,8 @@ use cku_journal::Journal;
 use serde::Deserialize;
 
 use crate::{
+    exploration,
+    gating::Beside,
     projection::{OUTCOMES, Outcomes, SKILLS},
     state::Run,
 };
@@ -72,11 +74,12 @@ fn first_time_skills(journal: &Journal, run: &Run) -> Result<Vec<String>, StoreE
 /// Everything that a decision over this run depends on, at this time.
 pub fn build(
     journal: &Journal,
-    chains: &Chains,
+    beside: Beside<'_>,
     bundle: &Bundle,
     run: &Run,
     now: Timestamp,
 ) -> Result<DecisionInput, StoreError> {
+    let Beside { chains, exploration } = beside;
     let revoked = revoked_keys(journal)?;
     let counts = |key: &Option<String>| key.as_ref().is_none_or(|key| !revoked.contains(key));
     let mut principal = run.submitted.principal.clone();
@@ -92,7 +95,7 @@ pub fn build(
         // The shipped defaults of the bundle count until something was learned.
         reliability: Reliability::default(),
         first_time_skills: Some(first_time_skills(journal, run)?),
-        exploration: None,
+        exploration: exploration::draws(journal, exploration, bundle, run)?,
         changes: None,
     };
     Ok(DecisionInput {

@@ -27,6 +27,7 @@ mod command;
 mod document;
 mod event;
 mod execution;
+mod exploration;
 mod gating;
 mod graph;
 mod healing;
@@ -47,12 +48,13 @@ pub use claim::{claim, is_unattended};
 pub use command::{Command, Refusal, holding};
 pub use document::{document, failure};
 pub use event::{
-    Decided, Ended, Ending, Event, Failure, Healing, Label, Outcome, Resumed, Shadowed, Started,
+    Decided, Ended, Ending, Event, Failure, Healing, Label, Opened, Outcome, Resumed, Shadowed, Started,
     StepFinished, StepSkipped, StepStarted, Strategy, Submitted, UndoStarted, Undone, Waiting, WaitingFor,
     subject,
 };
 pub use execution::{Execution, ExecutionError, Progress, execute};
-pub use gating::{Gated, GatingError, Judged, Trial, gate, gate_trying, judge};
+pub use exploration::{ExplorationKey, KeyError};
+pub use gating::{Beside, Gated, GatingError, Judged, Trial, gate, gate_trying, judge};
 pub use healing::backoff;
 pub use input::build as build_input;
 pub use mask::{MASKED, mask};

@@ -6,7 +6,10 @@ use cku_journal::{Entry, ProjectError, Projector, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::event::{Decided, Ended, Ending, Event, Label, Outcome, Submitted, Waiting};
+use crate::{
+    event::{Decided, Ended, Ending, Event, Label, Outcome, Submitted, Waiting},
+    exploration,
+};
 use cku_base::{Digest, Timestamp};
 use cku_gates::Verdict;
 
@@ -16,7 +19,6 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const SKILLS: &str = "skills";
 /// Day -> [`Outcomes`].
 pub(crate) const OUTCOMES: &str = "outcomes";
-
 /// Policy diff -> [`TrialCounts`].
 pub(crate) const TRIALS: &str = "trials";
 
@@ -115,6 +117,9 @@ fn project_run(entry: &Entry, event: &Event, rows: &mut dyn Rows) -> Result<(), 
     }
     let Some(row) = rows.get(RUNS, id)? else { return Ok(()) };
     let row: RunRow = serde_json::from_value(row).map_err(|e| ProjectError::new(e.to_string()))?;
+    if let Event::Decided(decided) = event {
+        exploration::project(rows, (id, &row), decided)?;
+    }
     let next = after(row.clone(), event, entry.header.time);
     if next == row {
         return Ok(());

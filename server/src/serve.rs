@@ -14,6 +14,7 @@ use std::{
 use cku_authority::Chains;
 use cku_base::Timestamp;
 use cku_journal::Journal;
+use cku_runs::ExplorationKey;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -138,6 +139,7 @@ pub fn serve(
         current: Current::new(journal.clone(), policies)?,
         recorder: Recorder::new(journal.clone(), metrics.commits.clone()),
         config,
+        exploration: ExplorationKey::beside(journal.path()),
         journal,
         chains: Chains::default(),
         limiter,

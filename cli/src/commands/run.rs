@@ -10,7 +10,9 @@ use cku_base::{TenantPath, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
 use cku_journal::Journal;
-use cku_runs::{Command, Ending, Execution, Gated, PlanFile, Request, Run, Status, Trial};
+use cku_runs::{
+    Beside, Command, Ending, Execution, ExplorationKey, Gated, PlanFile, Request, Run, Status, Trial,
+};
 use cku_skills::{Cancel, Launcher, Workspace};
 
 use super::{collect, local, trial};
@@ -98,6 +100,7 @@ struct Site {
     files: Option<Arc<Bundle>>,
     launcher: Launcher,
     chains: Chains,
+    exploration: ExplorationKey,
 }
 
 /// Opens the journal; where there is none, `mode` is that of the plan for which one may be made.
@@ -112,7 +115,8 @@ fn site(args: &Args, mode: Option<&str>) -> Result<Site, Exit> {
     let by = args.token.submitter(&journal, &genesis)?;
     let files = files(args, &journal, &genesis, &by)?;
     at_least(args, &journal)?;
-    Ok(Site { journal, genesis, by, files, launcher: launcher(args)?, chains: Chains::default() })
+    let (launcher, exploration) = (launcher(args)?, ExplorationKey::beside(journal.path()));
+    Ok(Site { journal, genesis, by, files, launcher, chains: Chains::default(), exploration })
 }
 
 /// The real name of a journal: claims and backups lie beside it, by whatever name it is reached.
@@ -299,7 +303,8 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
         (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
         (None, None) => Trial::None,
     };
-    let gated = cku_runs::gate_trying(&site.journal, &site.chains, (&mut worker, trial), run, journal::now());
+    let beside = Beside { chains: &site.chains, exploration: Some(&site.exploration) };
+    let gated = cku_runs::gate_trying(&site.journal, beside, (&mut worker, trial), run, journal::now());
     let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
     if args.format == Format::Pretty {
         output::result(render::decision::render(&gated.decision, &gated.input))?;

@@ -53,6 +53,15 @@ fn write_all(out: &mut String, decision: &Decision, input: &DecisionInput) -> st
     writeln!(out, "input    {}{dim:#}", decision.input_digest)
 }
 
+/// That a draw let a PAUSE pass, and how likely that was, in ten-thousandths.
+pub(super) fn explored_with(propensity: u32) -> String {
+    let dim = style::DIM;
+    let digits = format!("{:04}", propensity % 10_000);
+    let (hundredths, rest) = digits.split_at(2);
+    let (whole, rest) = (propensity / 10_000, rest.trim_end_matches('0'));
+    format!("{dim}explored (let through by exploration, p = {whole}.{hundredths}{rest}){dim:#}")
+}
+
 /// What is special about the gate here, dim; then why it says what it says.
 fn remark(gate: &GateOutcome) -> String {
     let dim = style::DIM;
@@ -65,6 +74,9 @@ fn remark(gate: &GateOutcome) -> String {
     }
     if !gate.overridden_by.is_empty() {
         remarks.push(format!("{dim}overridden by {}{dim:#}", gate.overridden_by.join(", ")));
+    }
+    if let Some(explored) = &gate.explored {
+        remarks.push(explored_with(explored.propensity.get()));
     }
     match gate.reasons.as_slice() {
         [] => {}
@@ -90,6 +102,8 @@ fn write_reason(out: &mut String, reason: &Reason) -> std::fmt::Result {
 mod tests {
     use std::collections::BTreeMap;
 
+    use cku_gates::Explored;
+
     use super::*;
 
     fn reason(message: &str) -> Reason {
@@ -111,13 +125,33 @@ mod tests {
             enforcement: Enforcement::Advise,
             reached: true,
             overridden_by: vec!["user:rhea@acme.example".to_owned()],
+            explored: None,
             reasons: vec![reason("0 of 1 voters"), reason("support 0.0000 is below 0.5000")],
             observed: Default::default(),
         };
         let shown = remark(&gate).replace("\u{1b}[2m", "<").replace("\u{1b}[0m", ">");
         assert_eq!(shown, "<advice only>; <overridden by user:rhea@acme.example>; 0 of 1 voters (+1)");
+        let explored = gate.clone();
         let unreached = GateOutcome { reached: false, enforcement: Enforcement::Enforce, ..gate };
         let unreached = GateOutcome { overridden_by: Vec::new(), reasons: Vec::new(), ..unreached };
         assert_eq!(remark(&unreached), "\u{1b}[2mnot reached\u{1b}[0m");
+        let propensity = 3_000.try_into().unwrap();
+        let explored = GateOutcome {
+            explored: Some(Explored { threshold: "min_support".to_owned(), propensity }),
+            enforcement: Enforcement::Enforce,
+            overridden_by: Vec::new(),
+            ..explored
+        };
+        let shown = remark(&explored).replace("\u{1b}[2m", "<").replace("\u{1b}[0m", ">");
+        assert_eq!(shown, "<explored (let through by exploration, p = 0.30)>; 0 of 1 voters (+1)");
+    }
+
+    #[test]
+    fn a_probability_is_written_with_two_decimals_or_as_many_as_it_has() {
+        for (points, shown) in
+            [(10_000, "1.00"), (3_000, "0.30"), (50, "0.005"), (1_234, "0.1234"), (1, "0.0001")]
+        {
+            assert!(explored_with(points).contains(&format!("p = {shown})")), "{points}");
+        }
     }
 }

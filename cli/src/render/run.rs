@@ -294,6 +294,10 @@ fn remark(gate: &Value) -> String {
     if !by.is_empty() {
         remarks.push(format!("{dim}overridden by {}{dim:#}", foreign(&by.join(", "))));
     }
+    let propensity = gate.pointer("/explored/propensity").and_then(Value::as_u64);
+    if let Some(propensity) = propensity.and_then(|p| u32::try_from(p).ok()) {
+        remarks.push(super::decision::explored_with(propensity));
+    }
     let reasons = gate.get("reasons").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let message = |reason: &Value| reason.get("message").and_then(Value::as_str).unwrap_or("–").to_owned();
     match reasons {
@@ -402,6 +406,8 @@ mod tests {
         let overridden = gate(json!({"reached": true, "overridden_by": by, "reasons": reasons}));
         assert_eq!(overridden, "<overridden by user:olga@acme.example>; risk 60 is above 50 (+1)");
         assert_eq!(gate(json!({"enforcement": "advise", "reasons": []})), "<advice only>");
+        let explored = gate(json!({"explored": {"threshold": "max_risk", "propensity": 50}, "reasons": []}));
+        assert_eq!(explored, "<explored (let through by exploration, p = 0.005)>");
         assert_eq!(gate(json!({"reached": false})), "<not reached>");
     }
 }

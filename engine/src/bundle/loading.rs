@@ -14,6 +14,7 @@ use crate::{
     authzen::{self, Authzen},
     cedar::{self, access::AccessPolicies, rules::GateRules},
     data,
+    exploration::ExplorationSettings,
     manifest::{MANIFEST_FILE, Manifest},
     rego::{ModuleText, RegoProgram, graph::parse_dotted},
     sequence::{self, SEQUENCE_PATH, Sequence},
@@ -81,6 +82,7 @@ impl Loading {
         check::paths(&rego, &compiled, &data, problems);
         check::authzen(&rego, &manifest, problems);
         let sequences = sequences(sources, &rego, &manifest, &compiled, problems);
+        let exploration = ExplorationSettings::load(&data, sources, &manifest, &compiled, problems);
         let facts = compiled.gates.iter().filter_map(|gate| {
             let GateBody::Rules(rules) = &gate.body else { return None };
             let facts = GateFacts { path: collected_path(&gate.name), facts: rules.facts.clone() };
@@ -101,6 +103,7 @@ impl Loading {
             authzen,
             targets,
             sequences,
+            exploration,
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     authzen::Authzen,
     cedar::{access::AccessPolicies, rules::GateRules},
     error::LoadError,
+    exploration::ExplorationSettings,
     manifest::{MANIFEST_FILE, Manifest},
     rego::{ModuleText, RegoProgram, graph::parse_dotted},
     sequence::Sequence,
@@ -32,10 +33,11 @@ use loading::Loading;
 const LOADING_STACK: usize = 256 << 20;
 
 /// What cku asks of a bundle beside facts and verdicts: the healing of runs asks for the strategy, and
-/// their input is built with the error budget.
+/// their input is built with the error budget and what is drawn of exploration.
 ///
 /// Sequences are left out: they cannot depend on the input, so that their values say all.
-const ENTRIES: [&str; 2] = ["data.cku.healing.strategy", "data.cku.settings.error_budget"];
+const ENTRIES: [&str; 3] =
+    ["data.cku.healing.strategy", "data.cku.settings.error_budget", "data.cku.learner"];
 
 /// A bundle of policies that passed all checks; immutable, shared between workers.
 #[derive(Debug)]
@@ -53,6 +55,7 @@ pub struct Bundle {
     authzen: Option<Authzen>,
     targets: Targets,
     sequences: BTreeMap<String, Sequence>,
+    exploration: ExplorationSettings,
     warnings: Vec<Diagnostic>,
 }
 
@@ -163,13 +166,18 @@ impl Bundle {
         self.sequences.get(mode)
     }
 
+    /// How far runs may explore; not at all where it does not say.
+    pub fn exploration(&self) -> &ExplorationSettings {
+        &self.exploration
+    }
+
     /// The entity of a target text like `service:acme/payments/api`.
     pub fn target(&self, text: &str) -> Result<&Resource, Denial> {
         self.targets.find(text)
     }
 
-    /// The Rego and data that facts, `decide by rego`, healing and the error budget can reach; sequences
-    /// are values, see [`Bundle::sequence`].
+    /// The Rego and data that facts, `decide by rego`, healing, the error budget and exploration can reach;
+    /// sequences are values, see [`Bundle::sequence`].
     pub fn reach(&self) -> Reach<'_> {
         let facts = self.facts.values().map(|facts| facts.path.as_str());
         let deciders = self.compiled.gates.iter().filter_map(|gate| match &gate.body {

@@ -219,7 +219,7 @@ impl Reach<'_> {
 
     fn comparison(&self, op: CompareOp, left: &Condition, right: &Condition) -> Option<Vec<Case>> {
         if let (Some(left), Some(right)) = (self.number(left), self.number(right)) {
-            return Some(if holds(op, left, right) { vec![Case::new()] } else { Vec::new() });
+            return Some(if op.holds(left, right) { vec![Case::new()] } else { Vec::new() });
         }
         if let (Condition::Fact(fact), Some(bound)) = (left, self.number(right)) {
             return Some(self.number_is(fact, op, bound));
@@ -327,16 +327,5 @@ fn negated(op: &CompareOp) -> CompareOp {
         CompareOp::AtMost => CompareOp::Greater,
         CompareOp::Greater => CompareOp::AtMost,
         CompareOp::AtLeast => CompareOp::Less,
-    }
-}
-
-fn holds(op: CompareOp, left: i64, right: i64) -> bool {
-    match op {
-        CompareOp::Equal => left == right,
-        CompareOp::NotEqual => left != right,
-        CompareOp::Less => left < right,
-        CompareOp::AtMost => left <= right,
-        CompareOp::Greater => left > right,
-        CompareOp::AtLeast => left >= right,
     }
 }

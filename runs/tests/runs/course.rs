@@ -482,6 +482,8 @@ fn decided(run: Run, verdict: &str) -> Run {
         replayable: true,
         decision: json!({"gates": [{"gate": "plan_approval"}, {"gate": "release"}]}),
         observed: Default::default(),
+        exploration: None,
+        explorable: None,
         canary: None,
         shadow: None,
     };

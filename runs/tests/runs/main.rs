@@ -9,5 +9,6 @@
 )]
 
 mod course;
+mod exploration;
 mod plans;
 mod recorded;

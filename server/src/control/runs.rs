@@ -6,8 +6,8 @@ use cku_engine::access::Resource;
 use cku_gates::{ApprovalDecision, Ballot, Verdict, VoterKind, read_submission};
 use cku_journal::Kind;
 use cku_runs::{
-    ActError, Command, Decided, GatingError, Label, Run, RunRow, Strategy, Trial, WaitingFor, document,
-    gate_trying, run_id,
+    ActError, Beside, Command, Decided, GatingError, Label, Run, RunRow, Strategy, Trial, WaitingFor,
+    document, gate_trying, run_id,
 };
 use hyper::StatusCode;
 use serde::de::DeserializeOwned;
@@ -138,7 +138,8 @@ pub(crate) fn ask_gates(desk: &Desk, run: Run) -> Result<Value, Problem> {
         (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
         (None, None) => Trial::None,
     };
-    let gated = gate_trying(&shared.journal, &shared.chains, (&mut worker, trial), run, desk.now());
+    let beside = Beside { chains: &shared.chains, exploration: Some(&shared.exploration) };
+    let gated = gate_trying(&shared.journal, beside, (&mut worker, trial), run, desk.now());
     let gated = gated.map_err(|error| match error {
         GatingError::Undecidable(why) => Problem::unusable(why.to_string()),
         GatingError::Store(error) => of_store(&error),
