@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use cku_authority::StoreError;
 use cku_base::{Digest, TenantPath, Timestamp, canonical::CanonicalError};
 use cku_journal::{Journal, Kind};
-use cku_learner::{Direction, Grid, Prediction, Proposal, Scope, ScopeState, Tables};
+use cku_learner::{
+    Direction, Grid, Prediction, Proposal, Scope, ScopeState, Tables,
+    evidence::{Evidence as Details, gather},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -179,6 +182,25 @@ fn exact(number: f64) -> String {
     format!("{number:?}")
 }
 
+/// What a proposal rests on in all detail, computed from all that its scope was told: the course of the
+/// e-value, the share of each source, other assumptions, what is known of the runs in between. None where a
+/// tightening ends by itself.
+pub(crate) fn details(
+    journal: &Journal,
+    tenant: &TenantPath,
+    raised: &Raised,
+) -> Result<Option<Details>, FollowError> {
+    if raised.evidence.expiry {
+        return Ok(None);
+    }
+    let scope = (raised.mode.as_str(), raised.threshold.as_str());
+    let told = Following::told(journal, tenant, scope, raised.seq)?;
+    Ok(told.and_then(|(tables, start, events)| {
+        // What came with the same entry after it was raised is no part of what raised it.
+        (0..events.len()).rev().find_map(|at| gather(&tables, start, events.get(..=at)?).ok())
+    }))
+}
+
 /// Why the evidence of a diff is not found again.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -240,10 +262,17 @@ pub fn verify(journal: &Journal, diff: &Digest) -> Result<Evidence, VerifyError>
             let given = raised.evidence.digest().map_err(StoreError::from)?;
             let kept = journal.blob(&tenant, &proposed.evidence).map_err(StoreError::from)?;
             let bytes = raised.evidence.bytes().map_err(StoreError::from)?;
-            return match given == proposed.evidence && kept.is_none_or(|kept| kept == bytes) {
-                true => Ok(raised.evidence.clone()),
-                false => Err(differs(given.to_string())),
-            };
+            if given != proposed.evidence || kept.is_some_and(|kept| kept != bytes) {
+                return Err(differs(given.to_string()));
+            }
+            let details = details(journal, &tenant, raised)?;
+            let given = details.map(|details| Digest::of_canonical(&details)).transpose();
+            let given = given.map_err(StoreError::from)?;
+            if given != proposed.details {
+                let given = given.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+                return Err(differs(format!("other details, {given}")));
+            }
+            return Ok(raised.evidence.clone());
         }
     }
     Err(VerifyError::NotLearned(*diff))

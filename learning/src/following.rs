@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::Evidence,
-    intake::{Counts, Happened, Intake, Seen},
+    intake::{self, Counts, Happened, Intake, Seen},
     notes::{LearnerPaused, LearnerProposed, LearnerSettled, SUBJECT},
     thresholds::{Learnable, learnable},
 };
@@ -60,6 +60,9 @@ struct ScopeFollowed {
     raised: Option<Raised>,
     #[serde(skip)]
     tables: Option<Arc<Tables>>,
+    /// Where it began and what it was told since, if somebody wants to know.
+    #[serde(skip)]
+    told: Option<(Cut, Vec<ScopeEvent>)>,
 }
 
 /// A scope, to look at.
@@ -95,9 +98,11 @@ pub struct Following {
     decides: BTreeMap<String, Digest>,
     /// What is paused, as it was said last.
     pauses: Vec<LearnerPaused>,
-    /// All that was ever raised, in order: the mode, the threshold, the entry.
     #[serde(skip)]
     views: Views,
+    /// The scope whose events are kept, by mode and threshold.
+    #[serde(skip)]
+    keeps: Option<(String, String)>,
 }
 
 /// What bundles say of thresholds, by revision and mode; a function of the journal.
@@ -133,7 +138,26 @@ impl Following {
             decides: BTreeMap::new(),
             pauses: Vec::new(),
             views: Views::default(),
+            keeps: None,
         }
+    }
+
+    /// All that a scope was told up to an entry, and the threshold that it began with; with what it was told
+    /// under. None where there is no such scope.
+    pub(crate) fn told(
+        journal: &Journal,
+        tenant: &TenantPath,
+        (mode, threshold): (&str, &str),
+        until: u64,
+    ) -> Result<Option<(Arc<Tables>, Cut, Vec<ScopeEvent>)>, FollowError> {
+        let keeps = Some((mode.to_owned(), threshold.to_owned()));
+        let mut following = Self { keeps, ..Self::new(tenant.clone()) };
+        following.follow(journal, Some(until))?;
+        let scope = following.scopes.remove(mode).and_then(|mut scopes| scopes.remove(threshold));
+        Ok(scope.and_then(|scope| {
+            let tables = scope.tables();
+            scope.told.map(|(start, events)| (tables, start, events))
+        }))
     }
 
     /// The tenant.
@@ -245,6 +269,8 @@ impl Following {
                 Some(scope) => scope.changed(learnable),
                 None => {
                     let mut scope = ScopeFollowed::new(learnable);
+                    let keeps = self.keeps.as_ref().is_some_and(|(of, name)| of == mode && name == threshold);
+                    scope.told = keeps.then(|| (learnable.cut, Vec::new()));
                     let pauses = self.pauses.iter().rev();
                     let pause = pauses.clone().find(|pause| applies(pause, mode, threshold));
                     scope.pause(pause.is_some_and(|pause| pause.paused));
@@ -334,9 +360,11 @@ fn seen(decided: &Decided, known: &BTreeMap<String, Learnable>) -> BTreeMap<Stri
     let of = |(name, fact): (&String, &i64)| {
         let Learnable { grid, cut, definition, settings, .. } = known.get(name)?;
         let declared = settings.get();
+        let band = grid.band(*fact);
         let seen = Seen {
-            band: grid.band(*fact),
+            band,
             cut: *cut,
+            route: intake::route(decided, name, cut.passes(band)),
             definition: *definition,
             maturity_seconds: declared.maturity_seconds,
             partial: declared.partial,
@@ -358,6 +386,7 @@ impl ScopeFollowed {
             paused: false,
             raised: None,
             tables: Some(Arc::new(tables)),
+            told: None,
         }
     }
 
@@ -377,7 +406,8 @@ impl ScopeFollowed {
         let cut = learnable.cut;
         if learnable.definition != self.definition || learnable.settings != self.settings {
             // A claim is made under the settings that its evidence was gathered under.
-            *self = Self { paused: self.paused, ..Self::new(learnable) };
+            let told = self.told.is_some().then(|| (learnable.cut, Vec::new()));
+            *self = Self { paused: self.paused, told, ..Self::new(learnable) };
             self.pause(self.paused);
             return;
         }
@@ -387,6 +417,12 @@ impl ScopeFollowed {
         let proposed = self.state.open().is_some_and(|open| open.to == cut);
         self.tell(&ScopeEvent::Adopted { cut, proposed });
         self.raised = None;
+    }
+
+    fn keep(&mut self, event: &ScopeEvent) {
+        if let Some((_, events)) = &mut self.told {
+            events.push(*event);
+        }
     }
 
     fn settled(&mut self) {
@@ -402,6 +438,7 @@ impl ScopeFollowed {
     /// Tells it something that raises nothing.
     fn tell(&mut self, event: &ScopeEvent) {
         let tables = self.tables();
+        self.keep(event);
         self.state.apply(&tables, event);
         self.tables = Some(tables);
     }
@@ -413,6 +450,7 @@ impl ScopeFollowed {
         (seq, time): (u64, Timestamp),
     ) {
         let tables = self.tables();
+        self.keep(event);
         let notice = self.state.apply(&tables, event);
         let proposal = match notice {
             Some(Notice::Propose(proposal)) => Some((proposal, false)),

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cku_base::{Digest, Timestamp};
 use cku_gates::Verdict;
 use cku_learner::{
-    Advisory, Band, Certifying, Cut, Event as ScopeEvent, Loss, Matured, Outcome, Route, Source,
+    Advisory, Band, Certifying, Cut, Event as ScopeEvent, Loss, Matured, Outcome, Propensity, Route, Source,
 };
-use cku_runs::{Ending, Event, Label};
+use cku_runs::{Decided, Ending, Event, Label};
 use serde::{Deserialize, Serialize};
 
 /// What could not be taken in, and what was late; told, and never passed over in silence.
@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) definition: Digest,
     pub(crate) maturity_seconds: u64,
     pub(crate) partial: Loss,
+    /// How the run came to go ahead, if the decision let it.
+    pub(crate) route: Route,
 }
 
 /// A run that is not final.
@@ -102,7 +104,7 @@ impl Intake {
         &mut self,
         (id, seq, time): (&str, u64, Timestamp),
         event: &Event,
-        seen: impl FnOnce(&cku_runs::Decided, &str) -> BTreeMap<String, Seen>,
+        seen: impl FnOnce(&Decided, &str) -> BTreeMap<String, Seen>,
     ) -> Vec<Happened> {
         if let Event::Submitted(submitted) = event {
             let run = Known {
@@ -187,11 +189,8 @@ impl Known {
             (true, _) => Some(Loss::FULL),
             (false, outcome) => outcome.map(|outcome| outcome.loss(seen.partial)),
         };
-        let route = match (self.passed, seen.cut.passes(seen.band)) {
-            (true, true) => Route::PassedUnexplorable,
-            // The threshold held it, and a person let it through.
-            _ => Route::Advisory(Advisory),
-        };
+        // What did not pass by itself, a person let through.
+        let route = if self.passed { seen.route } else { Route::Advisory(Advisory) };
         let matured = Matured {
             band: seen.band,
             cut: seen.cut,
@@ -211,5 +210,23 @@ impl Known {
     }
 }
 
-/// Routes that certify come with exploration.
-const _: fn(Certifying) -> Route = Route::Certifying;
+/// How a run comes to go ahead where a decision lets it, for a threshold by its `gate.name`.
+///
+/// A run that passed certifies only if exploration would have been open to it; one that was explored only the
+/// first time that its draw was seen. Whatever else did not pass the threshold was let through by somebody.
+pub(crate) fn route(decided: &Decided, threshold: &str, passes: bool) -> Route {
+    if passes {
+        let open = decided.explorable.as_ref().and_then(|open| open.get(threshold));
+        return match open.and_then(|open| Propensity::try_from(open.get()).ok()) {
+            Some(propensity) => Route::Certifying(Certifying::Passed { propensity }),
+            None => Route::PassedUnexplorable,
+        };
+    }
+    let explored = decided.exploration.as_ref().filter(|opened| {
+        opened.explored && opened.first && format!("{}.{}", opened.gate, opened.threshold) == threshold
+    });
+    match explored.and_then(|opened| Propensity::try_from(opened.propensity.get()).ok()) {
+        Some(propensity) => Route::Certifying(Certifying::Explored { propensity }),
+        None => Route::Advisory(Advisory),
+    }
+}

@@ -22,6 +22,9 @@ pub struct LearnerProposed {
     pub diff: Digest,
     /// The evidence, a blob of the tenant.
     pub evidence: Digest,
+    /// What it rests on in all detail, a blob of the tenant; none where a tightening ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Digest>,
 }
 
 /// How a diff of the learner came to an end other than by becoming active.

@@ -12,7 +12,8 @@ use cku_lang::{EditError, GateBody, ThresholdValue, add_threshold_value, set_thr
 use cku_learner::Direction;
 
 use crate::{
-    following::Raised,
+    evidence,
+    following::{FollowError, Raised},
     notes::{self, LearnerProposed},
 };
 
@@ -43,6 +44,12 @@ pub enum ProposalError {
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<FollowError> for ProposalError {
+    fn from(FollowError::Store(error): FollowError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// A policy diff that the learner proposed.
@@ -85,10 +92,15 @@ pub fn propose(
             diff::propose(journal, worker, &proposal)?
         }
     };
+    let details = evidence::details(journal, tenant, raised)?;
+    let details = details.map(|details| cku_base::canonical::to_vec(&details)).transpose();
+    let details = details.map_err(StoreError::from)?;
     let (mode, threshold) = (raised.mode.clone(), raised.threshold.clone());
-    let noted = LearnerProposed { mode, threshold, diff: diff.id, evidence };
-    let blob = (tenant.clone(), raised.evidence.bytes().map_err(StoreError::from)?);
-    notes::write(journal, tenant, Kind::LearnerProposed, by, &noted, vec![blob])?;
+    let of_details = details.as_ref().map(|bytes| Digest::of(bytes));
+    let noted = LearnerProposed { mode, threshold, diff: diff.id, evidence, details: of_details };
+    let bytes = raised.evidence.bytes().map_err(StoreError::from)?;
+    let blobs = [bytes].into_iter().chain(details).map(|bytes| (tenant.clone(), bytes)).collect();
+    notes::write(journal, tenant, Kind::LearnerProposed, by, &noted, blobs)?;
     Ok(Proposed { diff, evidence })
 }
 
