@@ -262,7 +262,7 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
 
     begin(7, "L9 real commits");
     let mut projects = Vec::new();
-    match commits::run_all(s.commits.as_deref()) {
+    match commits::run_all(s.commits.as_deref(), s.seed) {
         Ok(results) => {
             figures.extend(commits::figures(&results));
             projects = results;
