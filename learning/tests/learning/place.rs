@@ -182,6 +182,8 @@ impl Place {
             replayable: false,
             decision: json!({"mode": "dev", "gates": []}),
             observed: [("quality.min_line_coverage".to_owned(), coverage)].into(),
+            exploration: None,
+            explorable: None,
             canary: None,
             shadow: None,
         };
