@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     confidence,
     grid::Cut,
+    loosen::{Bets, LoosenDetector},
     loss::Loss,
     ranking,
     route::{Certifying, Route},
     scope::{Direction, Event, Matured, Notice, Proposal, ScopeState, Tables},
     settings::{Declared, Settings},
-    sources::Source,
+    sources::{Source, TightenDetector},
+    tighten::Factors,
 };
 
 /// The points that are kept of the course of an e-value.
@@ -28,7 +30,8 @@ pub struct Evidence {
     pub claim: Claim,
     /// What is proposed.
     pub proposal: Proposal,
-    /// The detector's e-value, and the level that it reached.
+    /// The detector's e-value. A loosening stays certified once every candidate up to it reached the level, so it
+    /// may be below it again; the course shows it.
     pub e_value: f64,
     /// N/δ or (J + L)/δ, over the same unit as the e-value.
     pub level: f64,
@@ -181,7 +184,11 @@ impl Evidence {
 pub fn gather(tables: &Tables, start: Cut, events: &[Event]) -> Result<Evidence, EvidenceError> {
     let replayed = replay(tables, start, events);
     let Some(proposal) = replayed.proposal else { return Err(EvidenceError::NoProposal(events.len())) };
-    let segment = events.get(replayed.began..).unwrap_or_default();
+    let (began, cut) = match proposal.direction {
+        Direction::Tighten => replayed.tighten,
+        Direction::Loosen => replayed.loosen,
+    };
+    let segment = events.get(began..).unwrap_or_default();
     let matured = || segment.iter().filter_map(matured);
     let settings = tables.settings().get();
     let (e_value, level) = reading(tables, &replayed.state, &proposal);
@@ -195,13 +202,13 @@ pub fn gather(tables: &Tables, start: Cut, events: &[Event]) -> Result<Evidence,
         proposal,
         e_value,
         level,
-        course: course(tables, &proposal, segment),
+        course: course(tables, start, &proposal, events, began),
         outcomes_since_change: since,
         before: rate(matured(), proposal.from),
         after: rate(matured(), proposal.to),
         leave_one_out,
         sources,
-        sensitivity: sensitivity(tables, &proposal, segment),
+        sensitivity: sensitivity(tables, cut, &proposal, segment),
         counterfactual: counterfactual(segment, &proposal),
         earlier: replayed.earlier,
         events: Digest::of_canonical(&events)?,
@@ -223,21 +230,31 @@ pub fn verify(
 struct Replayed {
     state: ScopeState,
     proposal: Option<Proposal>,
-    /// The place of the first event that the detectors know.
-    began: usize,
+    /// The places of the first event that the detectors for tightening and for loosening know, and the thresholds
+    /// that were active there.
+    tighten: (usize, Cut),
+    loosen: (usize, Cut),
     earlier: Vec<(u64, Cut)>,
 }
 
 fn replay(tables: &Tables, start: Cut, events: &[Event]) -> Replayed {
     let mut state = ScopeState::new(tables, start);
-    let mut replayed = Replayed { state: state.clone(), proposal: None, began: 0, earlier: Vec::new() };
+    let began = (0, start);
+    let mut replayed =
+        Replayed { state: state.clone(), proposal: None, tighten: began, loosen: began, earlier: Vec::new() };
     for (at, event) in events.iter().enumerate() {
-        let generation = state.generation();
+        let generations =
+            [Direction::Tighten, Direction::Loosen].map(|direction| state.generation(direction));
         let cut = state.cut();
         let notice = state.apply(tables, event);
-        if state.generation() != generation {
-            // An outcome that opens a window is the first of it; other events only clear the way.
-            replayed.began = if matches!(event, Event::Matured(_)) { at } else { at + 1 };
+        // An outcome that opens a window is the first of it; other events only clear the way.
+        let next = (if matured(event).is_some() { at } else { at + 1 }, state.cut());
+        let [tighten, loosen] = generations;
+        if state.generation(Direction::Tighten) != tighten {
+            replayed.tighten = next;
+        }
+        if state.generation(Direction::Loosen) != loosen {
+            replayed.loosen = next;
         }
         if state.cut() != cut {
             replayed.earlier.push((at as u64, cut));
@@ -274,28 +291,32 @@ fn reading(tables: &Tables, state: &ScopeState, proposal: &Proposal) -> (f64, f6
     match proposal.direction {
         Direction::Tighten => (state.tighten().value(tables.factors()), tables.settings().tighten_level()),
         Direction::Loosen => {
-            let bands = usize::from(proposal.to.0.saturating_sub(proposal.from.0));
-            let weakest = state.loosen().wealth().take(bands).fold(f64::INFINITY, f64::min);
-            (if weakest.is_finite() { weakest } else { 0.0 }, tables.settings().loosen_level())
+            (weakest(state.loosen(), state.cut(), proposal.to), tables.settings().loosen_level())
         }
     }
+}
+
+/// The least wealth of the candidates up to a threshold.
+fn weakest(detector: &LoosenDetector, cut: Cut, to: Cut) -> f64 {
+    let bands = usize::from(to.0.saturating_sub(cut.0));
+    let least = detector.wealth().take(bands).fold(f64::INFINITY, f64::min);
+    if least.is_finite() { least } else { 0.0 }
 }
 
 fn matured(event: &Event) -> Option<&Matured> {
     if let Event::Matured(matured) = event { Some(matured) } else { None }
 }
 
-/// The readings of a detector that sees only these events.
-fn course(tables: &Tables, proposal: &Proposal, segment: &[Event]) -> Vec<Point> {
-    let total = segment.iter().filter(|event| matured(event).is_some()).count();
+/// The readings of the detector since it began.
+fn course(tables: &Tables, start: Cut, proposal: &Proposal, events: &[Event], began: usize) -> Vec<Point> {
+    let total = events.iter().skip(began).filter(|event| matured(event).is_some()).count();
     let every = total.div_ceil(POINTS).max(1);
-    let mut state = ScopeState::new(tables, proposal.from);
-    state.apply(tables, &Event::Frozen);
+    let mut state = ScopeState::new(tables, start);
     let mut points = Vec::new();
     let mut outcomes = 0usize;
-    for event in segment {
+    for (at, event) in events.iter().enumerate() {
         state.apply(tables, event);
-        if matured(event).is_some() {
+        if at >= began && matured(event).is_some() {
             outcomes += 1;
             if outcomes == total || outcomes.is_multiple_of(every) {
                 let e_value = reading(tables, &state, proposal).0;
@@ -306,23 +327,52 @@ fn course(tables: &Tables, proposal: &Proposal, segment: &[Event]) -> Vec<Point>
     points
 }
 
-fn sensitivity(tables: &Tables, proposal: &Proposal, segment: &[Event]) -> Vec<Variation> {
+/// The e-value under other assumptions, by detectors that see the same outcomes; `cut` was active at the first.
+fn sensitivity(tables: &Tables, cut: Cut, proposal: &Proposal, segment: &[Event]) -> Vec<Variation> {
     let declared = tables.settings().get();
     let variations = [(0.8, 0.0), (1.0, 0.0), (1.2, 0.0), (1.0, 0.01), (1.0, 0.02)];
     let vary = |(times, more): (f64, f64)| {
         let epsilon = declared.epsilon * times;
         let label_noise = declared.label_noise + more;
         let settings = Settings::check(Declared { epsilon, label_noise, ..declared.clone() }).ok()?;
-        let tables = Tables::new(settings, tables.bands());
-        let mut state = ScopeState::new(&tables, proposal.from);
-        state.apply(&tables, &Event::Frozen);
-        for event in segment {
-            state.apply(&tables, event);
-        }
-        let (e_value, level) = reading(&tables, &state, proposal);
+        let (e_value, level) = match proposal.direction {
+            Direction::Tighten => (tighten_under(&settings, cut, segment), settings.tighten_level()),
+            Direction::Loosen => {
+                (loosen_under(&settings, cut, proposal.to, segment), settings.loosen_level())
+            }
+        };
         Some(Variation { epsilon, label_noise, e_value, reached: e_value >= level })
     };
     variations.into_iter().filter_map(vary).collect()
+}
+
+fn tighten_under(settings: &Settings, cut: Cut, segment: &[Event]) -> f64 {
+    let factors = Factors::new(settings.tested_rate());
+    let mut detector = TightenDetector::default();
+    for m in segment.iter().filter_map(matured).filter(|m| m.route.passed() && cut.passes(m.band)) {
+        detector.observe(&factors, m.source, m.tighten, 0);
+    }
+    detector.value(&factors)
+}
+
+fn loosen_under(settings: &Settings, mut cut: Cut, to: Cut, segment: &[Event]) -> f64 {
+    let Some(bets) = Bets::new(settings) else { return 0.0 };
+    let mut detector = LoosenDetector::new(settings);
+    for event in segment {
+        match event {
+            Event::Matured(Matured { band, cut: at, route: Route::Certifying(evidence), loosen, .. })
+                if *at == cut =>
+            {
+                detector.observe(settings, &bets, cut, *band, *evidence, *loosen);
+            }
+            Event::Adopted { cut: next, .. } => {
+                detector.advance(next.0.saturating_sub(cut.0));
+                cut = *next;
+            }
+            _ => {}
+        }
+    }
+    weakest(&detector, cut, to)
 }
 
 fn sources<'a>(matured: impl Iterator<Item = &'a Matured>) -> Vec<Share> {

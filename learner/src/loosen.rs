@@ -23,7 +23,7 @@ const CEILING: f64 = 1e200;
 ///
 /// On the outcome of a run in the bands of the candidate, x = w(ε − l), w = 1 for a run that passed and 1/p for
 /// one that exploration let through; W ← W·(1 + λx). Let the failure rate of the candidate be above ε, given
-/// the past. A run of its bands, whether it passes or is drawn, has E[x] = E[ε − l] ≤ 0 over draw and outcome,
+/// the past. A run of its bands, whether it passes or is drawn, has `E[x] = E[ε − l] ≤ 0` over draw and outcome,
 /// because the draw has probability p and nothing else decides. λ is fixed in advance, so W is a
 /// supermartingale; 1 + λx ≥ 1 − CAUTION > 0 because x ≥ −(1 − ε)/p. There are at most J + L starts in N
 /// outcomes, each with an expected wealth of at most 1 at any stopping time: the sum reaches (J + L)/δ with

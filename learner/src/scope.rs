@@ -179,8 +179,8 @@ pub struct ScopeState {
     loosenings_left: u32,
     cooling: u32,
     temporary: Option<Temporary>,
-    /// How often the evidence began anew.
-    generation: u32,
+    /// How often the evidence for tightening began anew, and for loosening.
+    generations: (u32, u32),
 }
 
 impl ScopeState {
@@ -199,7 +199,7 @@ impl ScopeState {
             loosenings_left: settings.get().loosenings,
             cooling: 0,
             temporary: None,
-            generation: 0,
+            generations: (0, 0),
         }
     }
 
@@ -228,9 +228,12 @@ impl ScopeState {
         &self.counts
     }
 
-    /// How often the evidence of the detectors began anew.
-    pub fn generation(&self) -> u32 {
-        self.generation
+    /// How often the evidence for a proposal in this direction began anew.
+    pub fn generation(&self, direction: Direction) -> u32 {
+        match direction {
+            Direction::Tighten => self.generations.0,
+            Direction::Loosen => self.generations.1,
+        }
     }
 
     /// The bytes that the state takes, with what it points to.
@@ -259,9 +262,9 @@ impl ScopeState {
                 self.restart_detectors();
                 let loosen = self.loosen.clone();
                 // Budgets belong to the window, not to the definition.
-                let generation = self.generation;
+                let generations = self.generations;
                 let new = Self::new(tables, *cut);
-                *self = Self { frozen, in_window, loosenings_left, loosen, generation, ..new };
+                *self = Self { frozen, in_window, loosenings_left, loosen, generations, ..new };
             }
         }
         None
@@ -315,7 +318,7 @@ impl ScopeState {
             self.loosenings_left = settings.get().loosenings;
             self.tighten.restart();
             self.loosen = LoosenDetector::new(settings);
-            self.generation += 1;
+            self.generations = (self.generations.0 + 1, self.generations.1 + 1);
         }
         self.in_window += 1;
     }
@@ -373,9 +376,12 @@ impl ScopeState {
         self.cusum.restart();
         match loosened {
             Some(bands) => self.loosen.advance(bands),
-            None => self.loosen.restart(),
+            None => {
+                self.loosen.restart();
+                self.generations.1 += 1;
+            }
         }
-        self.generation += 1;
+        self.generations.0 += 1;
         if !ended {
             // An expiry is judged by all that came after the tightening.
             self.counts.change_point();
@@ -415,7 +421,7 @@ impl ScopeState {
         self.tighten.restart();
         self.loosen.restart();
         self.cusum.restart();
-        self.generation += 1;
+        self.generations = (self.generations.0 + 1, self.generations.1 + 1);
     }
 }
 

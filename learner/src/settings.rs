@@ -92,7 +92,6 @@ impl Settings {
     /// Checks each number against its range; NaN is in none.
     pub fn check(declared: Declared) -> Result<Self, SettingsError> {
         let d = &declared;
-        let budget = 10.max(d.fresh_start) <= d.window;
         let checks: [(&'static str, String, bool, &'static str); 15] = [
             ("epsilon", d.epsilon.to_string(), (0.0001..=0.5).contains(&d.epsilon), "0.0001 to 0.5"),
             ("delta", d.delta.to_string(), (1e-9..=0.5).contains(&d.delta), "1e-9 to 0.5"),
@@ -108,7 +107,12 @@ impl Settings {
             ("max_step", d.max_step.to_string(), (1..=256).contains(&d.max_step), "1 to 256"),
             ("cool_down", d.cool_down.to_string(), d.cool_down < d.window, "less than the window"),
             ("loosenings", d.loosenings.to_string(), (1..=100).contains(&d.loosenings), "1 to 100"),
-            ("fresh_start", d.fresh_start.to_string(), d.fresh_start >= 10 && budget, "10 up to the window"),
+            (
+                "fresh_start",
+                d.fresh_start.to_string(),
+                (10..=d.window).contains(&d.fresh_start),
+                "10 up to the window",
+            ),
             (
                 "exploration_bands",
                 d.exploration_bands.to_string(),

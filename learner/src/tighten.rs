@@ -97,7 +97,7 @@ impl Factors {
 /// The statistics R_j.
 ///
 /// On each outcome R_j ← (R_j + 1)·f_j(l). Under "the expected loss given the past is at most ε"
-/// E[R_j | past] ≤ R_j + 1, so mean_j R_j + (N − t) is a non-negative supermartingale that starts at N, and by
+/// `E[R_j | past] ≤ R_j + 1`, so mean_j R_j + (N − t) is a non-negative supermartingale that starts at N, and by
 /// Ville's inequality it reaches N/δ within N outcomes with probability at most δ (Shin, Ramdas, Rinaldo:
 /// E-detectors, arXiv 2203.03532). Outcomes need not be independent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,9 @@ use crate::{
 /// The probability of exploration, in ten-thousandths.
 const EXPLORATION: u32 = 3_000;
 
+/// Runs of each project with other draws; their mean is reported.
+const DRAWS: u64 = 5;
+
 /// The commits of a project.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -81,8 +84,12 @@ pub struct ProjectResult {
     pub hindsight: f64,
     /// The share that passed with the threshold left where it started, and their failure rate.
     pub fixed: (f64, f64),
-    /// Proposals.
-    pub proposals: u64,
+    /// Proposals, on the average.
+    pub proposals: f64,
+    /// The share that went ahead, explored runs included.
+    pub ahead: f64,
+    /// The failure rate of those.
+    pub ahead_failed: f64,
 }
 
 impl ProjectResult {
@@ -120,7 +127,7 @@ pub fn read_project(path: &Path) -> Result<Project, CommitsError> {
 }
 
 /// All projects of a folder, by name.
-pub(super) fn run_all(folder: Option<&Path>) -> Result<Vec<ProjectResult>, CommitsError> {
+pub(super) fn run_all(folder: Option<&Path>, seed: u64) -> Result<Vec<ProjectResult>, CommitsError> {
     let folder = folder.ok_or(CommitsError::NotGiven)?;
     let shown = || folder.display().to_string();
     let unreadable = |source| CommitsError::Unreadable { path: shown(), source };
@@ -135,10 +142,10 @@ pub(super) fn run_all(folder: Option<&Path>) -> Result<Vec<ProjectResult>, Commi
     if paths.is_empty() {
         return Err(CommitsError::Empty(shown()));
     }
-    paths.iter().map(|path| read_project(path).map(|project| run_project(&project, 1))).collect()
+    paths.iter().map(|path| read_project(path).map(|project| run_project(&project, seed))).collect()
 }
 
-/// What the learner does on a project; the seed is that of exploration.
+/// What the learner does on a project, on the average over several exploration draws.
 pub fn run_project(project: &Project, seed: u64) -> ProjectResult {
     let warm = (project.commits.len() / 10).max(1);
     let (before, rest) = project.commits.split_at(warm.min(project.commits.len()));
@@ -162,17 +169,26 @@ pub fn run_project(project: &Project, seed: u64) -> ProjectResult {
         ..Declared::default()
     };
     let tables = Tables::new(Settings::check(declared).unwrap_or_default(), BANDS);
-    let course = follow(rest.iter().map(|(size, bug)| (band(*size), *bug)), &tables, start, seed);
+    let follow = |draw: u64| {
+        let commits = rest.iter().map(|(size, bug)| (band(*size), *bug));
+        follow(commits, &tables, start, seed ^ (draw << 32))
+    };
+    let courses: Vec<Followed> = (0..DRAWS).map(follow).collect();
+    let sum = |of: fn(&Followed) -> u64| courses.iter().map(of).sum::<u64>() as f64;
+    let runs = rest.len().max(1) as f64 * DRAWS as f64;
+    let passed = sum(|course| course.passed);
     let best = (1..=BANDS).map(|k| rate(rest, Cut(k))).filter(|(_, failed)| *failed <= epsilon);
     ProjectResult {
         name: project.name.clone(),
         commits: rest.len() as u64,
         epsilon,
-        passed: course.passed as f64 / rest.len().max(1) as f64,
-        failed: course.failed as f64 / course.passed.max(1) as f64,
+        passed: passed / runs,
+        failed: sum(|course| course.failed) / passed.max(1.0),
         hindsight: best.map(|(share, _)| share).fold(0.0, f64::max),
         fixed: rate(rest, start),
-        proposals: course.proposals,
+        proposals: sum(|course| course.proposals) / DRAWS as f64,
+        ahead: sum(|course| course.ahead) / runs,
+        ahead_failed: sum(|course| course.ahead_failed) / sum(|course| course.ahead).max(1.0),
     }
 }
 
@@ -180,6 +196,8 @@ pub fn run_project(project: &Project, seed: u64) -> ProjectResult {
 struct Followed {
     passed: u64,
     failed: u64,
+    ahead: u64,
+    ahead_failed: u64,
     proposals: u64,
 }
 
@@ -209,6 +227,10 @@ fn follow(commits: impl Iterator<Item = (Band, bool)>, tables: &Tables, start: C
                 .filter(|p| band.0 < cut.0 + reach && drawn < p.probability())
                 .map(|propensity| Certifying::Explored { propensity })
         };
+        if route.is_some() {
+            followed.ahead += 1;
+            followed.ahead_failed += u64::from(bug);
+        }
         let event = match route {
             Some(evidence) => Event::Matured(Matured {
                 band,
@@ -234,8 +256,7 @@ pub(super) fn figures(results: &[ProjectResult]) -> Vec<Figure> {
     let n = results.len().max(1) as f64;
     let gap = results.iter().map(ProjectResult::gap).sum::<f64>() / n;
     let within = results.iter().filter(|r| r.failed <= r.epsilon).count();
-    let often =
-        results.iter().map(|r| 10_000.0 * r.proposals as f64 / r.commits.max(1) as f64).fold(0.0, f64::max);
+    let often = results.iter().map(|r| 10_000.0 * r.proposals / r.commits.max(1) as f64).fold(0.0, f64::max);
     let met = gap <= 0.08 && within == results.len() && often <= 5.0;
     let shown = format!("{gap:.3}; {within} of {}; {often:.1}", results.len());
     vec![Figure {
@@ -255,8 +276,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_said_and_not_measured() {
-        let missing = run_all(Some(Path::new("no/such/folder"))).unwrap_err().to_string();
+        let missing = run_all(Some(Path::new("no/such/folder")), 1).unwrap_err().to_string();
         assert!(missing.starts_with("`no/such/folder` cannot be read"), "{missing}");
-        assert_eq!(run_all(None).unwrap_err().to_string(), "no folder of real commits was given");
+        assert_eq!(run_all(None, 1).unwrap_err().to_string(), "no folder of real commits was given");
     }
 }

@@ -198,6 +198,9 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     let steady = World::steady(EPSILON);
     let wrong = hits(s, n, &steady, s.seed ^ 0x1001, plain_learner, wrong_tighten);
     figures.push(probability("L1", "P(any wrong tighten), rate exactly ε", wrong, n, 0.01, "≤ 0.010"));
+    let alone = tables(Declared { left_out: 0, ..declared(0) });
+    let wrong = hits(s, n, &steady, s.seed ^ 0x100d, Who::Certified(&alone), wrong_tighten);
+    figures.push(probability("L1", "the same with no source left out (m = 0)", wrong, n, 0.01, "≤ 0.010"));
 
     begin(1, "L2 wrong loosen");
     let world = World::steady(EPSILON).explored(3_000);
@@ -224,7 +227,6 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     ));
 
     begin(2, "L3 delay");
-    let alone = tables(Declared { left_out: 0, ..declared(0) });
     let mut all_delays = Vec::new();
     let (mut worst_median, mut worst_p95) = (0.0f64, 0.0f64);
     for ratio in [1.5, 2.0, 3.0, 5.0] {
@@ -262,7 +264,7 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
 
     begin(7, "L9 real commits");
     let mut projects = Vec::new();
-    match commits::run_all(s.commits.as_deref()) {
+    match commits::run_all(s.commits.as_deref(), s.seed) {
         Ok(results) => {
             figures.extend(commits::figures(&results));
             projects = results;

@@ -104,6 +104,7 @@ pub(super) fn figure(seed: u64) -> Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Direction;
 
     #[test]
     fn the_evidence_is_recomputed_bit_for_bit_and_a_changed_journal_is_noticed() {
@@ -114,9 +115,16 @@ mod tests {
             let events = &events[..*at];
             let claimed = evidence::gather(&tables, START, events).unwrap();
             assert!(claimed.e_value > 1.0 && claimed.course.len() > 1 && claimed.course.len() <= 65);
-            let last = claimed.course.last().unwrap().e_value;
-            let near = last / claimed.e_value;
-            assert!(near > 0.2 && near < 5.0, "the course ends at the e-value: {last} {}", claimed.e_value);
+            assert_eq!(claimed.course.last().unwrap().e_value, claimed.e_value, "the course ends at it");
+            assert!(claimed.e_value >= claimed.level || claimed.proposal.direction == Direction::Loosen);
+            let same =
+                claimed.sensitivity.iter().find(|v| v.epsilon == 0.05 && v.label_noise == 0.0).unwrap();
+            assert!(
+                (same.e_value / claimed.e_value - 1.0).abs() < 1e-9,
+                "{} {}",
+                same.e_value,
+                claimed.e_value
+            );
             let digest = claimed.digest().unwrap();
             assert_eq!(evidence::verify(&tables, START, events, digest).unwrap(), claimed);
             let mut changed = events.to_vec();

@@ -37,12 +37,12 @@ pub fn markdown(report: &BenchReport) -> String {
     }
     if !report.projects.is_empty() {
         out.push_str("\n## Real commits\n\n");
-        out.push_str("| project | commits | ε | passed | failed | hindsight | gap | fixed: passed, failed | proposals |\n");
-        out.push_str("|---|---|---|---|---|---|---|---|---|\n");
+        out.push_str("| project | commits | ε | passed | failed | hindsight | gap | fixed: passed, failed | proposals | with explored: ahead, failed |\n");
+        out.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
         for p in &report.projects {
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3}, {:.3} | {} |",
+                "| {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3}, {:.3} | {:.1} | {:.3}, {:.3} |",
                 p.name,
                 p.commits,
                 p.epsilon,
@@ -52,7 +52,9 @@ pub fn markdown(report: &BenchReport) -> String {
                 p.gap(),
                 p.fixed.0,
                 p.fixed.1,
-                p.proposals
+                p.proposals,
+                p.ahead,
+                p.ahead_failed
             );
         }
     }
