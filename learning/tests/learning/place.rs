@@ -45,11 +45,17 @@ pub(crate) fn bundle(settings: &str) -> Bundle {
     Bundle::from_sources(Sources::from_files(policies("baseline").into_iter().chain([settings]))).unwrap()
 }
 
-/// Change control without a solver: what nobody proves would be rejected, and here it is let through.
+/// Change control without a solver, and over decisions that were written by hand: what nobody proves or decides
+/// anew would be rejected, and here it is let through.
 fn change_control() -> Bundle {
+    let laxer = [
+        ("unproved > 0", "unproved > 1000"),
+        ("max_not_replayable: percent = 5%", "max_not_replayable: percent = 100%"),
+        ("min_replayed: count = 200", "min_replayed: count = 0"),
+    ];
     let files = policies("change-control")
         .into_iter()
-        .map(|(path, text)| (path, text.replace("unproved > 0", "unproved > 1000")));
+        .map(|(path, text)| (path, laxer.iter().fold(text, |text, (from, to)| text.replace(from, to))));
     Bundle::from_sources(Sources::from_files(files)).unwrap()
 }
 
@@ -148,14 +154,15 @@ impl Place {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
+    /// What decides in dev.
     pub(crate) fn active(&self) -> std::sync::Arc<Bundle> {
-        let active = active_for(&self.journal, Purpose::Gates).unwrap().unwrap();
-        load_bundle(&self.journal, active.revision).unwrap()
+        cku_authority::deciding(&self.journal, "dev", "").unwrap().bundle
     }
 
     /// A run as its entries say it: the gates saw this coverage, in hundredths of a percent.
     pub(crate) fn run(&self, number: usize, by: &str, coverage: i64, course: Course) {
-        let active = active_for(&self.journal, Purpose::Gates).unwrap().unwrap();
+        let rollout = cku_authority::rollout(&self.journal, Purpose::Gates).unwrap();
+        let active = &rollout.in_mode("dev").unwrap().activated;
         self.run_under(active.revision, number, by, coverage, course);
     }
 
