@@ -16,14 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let commits = arguments.next().map(PathBuf::from);
     let threads = arguments.next().and_then(|threads| threads.parse().ok()).unwrap_or(1);
     let seed = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let quick = BenchSettings::quick();
     let settings = BenchSettings {
-        worlds: worlds.unwrap_or(quick.worlds),
+        worlds: worlds.unwrap_or(BenchSettings::quick().worlds),
         commits,
         threads,
         seed,
         clock: Some(nanoseconds),
-        ..quick
     };
     let report = bench::run(&settings, &|at| {
         eprintln!("{:>6.1} s  {} of {}: {}", nanoseconds() as f64 / 1e9, at.done + 1, at.of, at.measure);
