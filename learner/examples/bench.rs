@@ -1,5 +1,5 @@
 //! Runs the benchmark: `cargo run --release -p cku-learner --example bench -- [worlds] [commits folder] [threads]
-//! [folder to write to]`. The report goes to standard output, or as Markdown, JSON and plots into the folder.
+//! [seed] [folder to write to]`. The report goes to standard output, or as Markdown, JSON and plots into the folder.
 
 use std::{path::PathBuf, sync::OnceLock, time::Instant};
 
@@ -15,13 +15,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worlds = arguments.next().and_then(|worlds| worlds.parse().ok());
     let commits = arguments.next().map(PathBuf::from);
     let threads = arguments.next().and_then(|threads| threads.parse().ok()).unwrap_or(1);
-    let quick = BenchSettings::quick();
+    let seed = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let settings = BenchSettings {
-        worlds: worlds.unwrap_or(quick.worlds),
+        worlds: worlds.unwrap_or(BenchSettings::quick().worlds),
         commits,
         threads,
+        seed,
         clock: Some(nanoseconds),
-        ..quick
     };
     let report = bench::run(&settings, &|at| {
         eprintln!("{:>6.1} s  {} of {}: {}", nanoseconds() as f64 / 1e9, at.done + 1, at.of, at.measure);
