@@ -15,6 +15,7 @@ mod fail_closed;
 mod first_run;
 mod installation;
 mod language;
+mod learn;
 mod people;
 mod prove;
 mod replay;

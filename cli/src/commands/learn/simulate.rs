@@ -53,7 +53,7 @@ const BUDGET: (&str, &str) =
 /// is drawn from a seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What happens: changes with little coverage begin to fail after a hundred runs, or nothing does.
+    /// What happens: changes with little coverage begin to fail after sixty runs, or nothing does.
     #[arg(long, value_enum, default_value = "shift")]
     world: World,
 
@@ -75,7 +75,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum World {
-    /// From the hundredth run on, changes with little coverage fail often.
+    /// From the sixtieth run on, changes with little coverage fail often.
     Shift,
     /// Few changes fail, whatever their coverage.
     Steady,
@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         }
         let coverage = 60 + draw.next() % 38;
         let fails = match args.world {
-            World::Shift if done >= 100 && coverage < 75 => 4_000,
+            World::Shift if done >= 60 && coverage < 75 => 6_000,
             _ => 150,
         };
         let bad = draw.happens(fails);
