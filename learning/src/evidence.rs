@@ -119,7 +119,9 @@ impl Evidence {
         let name = |number: u32| sources.iter().find(|(_, of)| **of == number).map(|(name, _)| name.clone());
         let prediction = Prediction::fit(state.counts());
         let since: BTreeMap<usize, u32> = state.counts().since().0.collect();
-        let bands = state.counts().profile().into_iter().zip(state.counts().shares()).enumerate();
+        let shares = state.counts().shares();
+        let all: f64 = shares.iter().sum();
+        let bands = state.counts().profile().into_iter().zip(shares).enumerate();
         Self {
             scope,
             direction: proposal.direction,
@@ -146,7 +148,7 @@ impl Evidence {
                 .map(|(at, (risk, share))| BandSeen {
                     passes_at: cut_of(at, tables.bands()).map(|cut| grid.value(cut)),
                     risk: exact(risk),
-                    share: exact(share),
+                    share: exact(if all > 0.0 { share / all } else { 0.0 }),
                     since_change: since.get(&at).copied().unwrap_or_default(),
                 })
                 .collect(),

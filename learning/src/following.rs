@@ -9,7 +9,9 @@ use cku_authority::{StoreError, body};
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::Bundle;
 use cku_journal::{Entry, Journal, Kind};
-use cku_learner::{Cut, Event as ScopeEvent, Matured, Notice, ScopeState, Settings, Source, Tables};
+use cku_learner::{
+    Cut, Direction, Event as ScopeEvent, Matured, Notice, ScopeState, Settings, Source, Tables,
+};
 use cku_runs::{Decided, Event};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ use crate::{
     notes::{LearnerPaused, LearnerProposed, LearnerSettled, SUBJECT},
     thresholds::{Learnable, learnable},
 };
+
+/// Of the share that fails, a tightening leaves less than this of it, or it is not proposed.
+const HELPS: f64 = 0.8;
 
 /// Entries that are read at a time.
 const PAGE: usize = 2_048;
@@ -45,6 +50,17 @@ pub struct Raised {
     /// The policy diff that was made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<Digest>,
+}
+
+impl Raised {
+    /// Whether a diff of it would help: a tightening after which just as much of what passes fails is none,
+    /// since the threshold does not tell good runs from bad ones. It is told, and not proposed.
+    pub fn helps(&self) -> bool {
+        let evidence = &self.evidence;
+        let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+        let (before, after) = (number(&evidence.predicted.before), number(&evidence.predicted.after));
+        evidence.expiry || evidence.direction == Direction::Loosen || after < HELPS * before
+    }
 }
 
 /// What one threshold in one mode has seen.
@@ -412,6 +428,10 @@ impl ScopeFollowed {
             return;
         }
         if cut == self.state.cut() {
+            // Other runs pass now; what was raised of those before, and proposed by nobody, is no more.
+            if self.raised.as_ref().is_some_and(|raised| raised.diff.is_none()) {
+                self.settled();
+            }
             return;
         }
         let proposed = self.state.open().is_some_and(|open| open.to == cut);

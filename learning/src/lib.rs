@@ -12,6 +12,7 @@ mod following;
 mod intake;
 mod notes;
 mod propose;
+mod round;
 mod thresholds;
 
 pub use declared::{DeclaredError, settings};
@@ -20,4 +21,5 @@ pub use following::{FollowError, Following, Raised, ScopeView};
 pub use intake::Counts;
 pub use notes::{LearnerPaused, LearnerProposed, LearnerSettled, Settlement, pause, settle};
 pub use propose::{ProposalError, Proposed, propose};
+pub use round::{RoundError, round, settle_ended};
 pub use thresholds::{Learnable, learnable};

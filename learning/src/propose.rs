@@ -8,7 +8,7 @@ use cku_changes::diff::{self, Diff, Proposal, ProposeError};
 use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::Submitter;
 use cku_journal::{Journal, Kind};
-use cku_lang::{EditError, GateBody, ThresholdValue, add_threshold_value, set_threshold};
+use cku_lang::{EditError, GateBody, ThresholdValue, Type, add_threshold_value, set_threshold};
 use cku_learner::Direction;
 
 use crate::{
@@ -77,9 +77,9 @@ pub fn propose(
     let diff = match proposed_before(journal, &origin)? {
         Some(diff) => diff,
         None => {
-            let bundle = changed(journal, raised)?;
+            let (bundle, ty) = changed(journal, raised)?;
             let proposal = Proposal {
-                title: title(tenant, raised),
+                title: title(tenant, raised, ty),
                 purpose: Purpose::Gates,
                 modes: Modes::of([raised.mode.as_str()]),
                 bundle: &bundle,
@@ -115,7 +115,7 @@ fn proposed_before(journal: &Journal, origin: &str) -> Result<Option<Diff>, Stor
     Ok(None)
 }
 
-fn title(tenant: &TenantPath, raised: &Raised) -> String {
+fn title(tenant: &TenantPath, raised: &Raised, ty: Type) -> String {
     let evidence = &raised.evidence;
     let verb = match (evidence.expiry, evidence.direction) {
         (true, _) => "End the tightening of",
@@ -124,12 +124,15 @@ fn title(tenant: &TenantPath, raised: &Raised) -> String {
     };
     format!(
         "{verb} {} in {} from {} to {}, by outcomes of {tenant}",
-        raised.threshold, raised.mode, evidence.from, evidence.to
+        raised.threshold,
+        raised.mode,
+        ty.format(evidence.from),
+        ty.format(evidence.to)
     )
 }
 
-/// The bundle that decides in the mode, with the one value changed.
-fn changed(journal: &Journal, raised: &Raised) -> Result<Bundle, ProposalError> {
+/// The bundle that decides in the mode, with the one value changed; and what the value is.
+fn changed(journal: &Journal, raised: &Raised) -> Result<(Bundle, Type), ProposalError> {
     let gone = || ProposalError::Gone(raised.threshold.clone(), raised.mode.clone());
     let rollout = rollout(journal, Purpose::Gates)?;
     let active = rollout.in_mode(&raised.mode).ok_or(BundleError::NoGenesis)?;
@@ -158,8 +161,9 @@ fn changed(journal: &Journal, raised: &Raised) -> Result<Bundle, ProposalError> 
     let mut files: BTreeMap<String, String> =
         files.map(|file| (file.path.clone(), file.text.to_string())).collect();
     files.insert(path.clone(), text);
-    Bundle::from_sources(Sources::from_files(files)).map_err(|error| {
+    let changed = Bundle::from_sources(Sources::from_files(files)).map_err(|error| {
         let told: Vec<String> = error.diagnostics.iter().map(|d| d.message.clone()).collect();
         ProposalError::Unloadable(told.join("; "))
-    })
+    })?;
+    Ok((changed, threshold.ty))
 }

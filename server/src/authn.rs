@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cku_auth::{TokenError, verify};
+use cku_auth::{Authenticated, TokenError, verify};
 use cku_base::TenantPath;
 use cku_engine::{
     Worker,
@@ -92,7 +92,18 @@ fn known(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Call
             _ => Unknown::Other(problem),
         }
     })?;
-    let caller = Caller::new(Submitter {
+    let expires_at = verified.expires_at;
+    let caller = Caller::new(submitter(verified));
+    if tokens.known.len() >= KEPT {
+        tokens.known.clear();
+    }
+    tokens.known.insert(token.to_owned(), (caller.clone(), expires_at));
+    Ok(caller)
+}
+
+/// Whoever a token that was verified is from.
+pub(crate) fn submitter(verified: Authenticated) -> Submitter {
+    Submitter {
         principal: verified.principal,
         authentication: Authentication::Token,
         token: Some(TokenClaims {
@@ -102,12 +113,7 @@ fn known(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Call
             expires_at: verified.expires_at,
             key: Some(verified.key_id.as_str().to_owned()),
         }),
-    });
-    if tokens.known.len() >= KEPT {
-        tokens.known.clear();
     }
-    tokens.known.insert(token.to_owned(), (caller.clone(), verified.expires_at));
-    Ok(caller)
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -28,6 +28,9 @@ pub struct Config {
     pub issuers: Issuers,
     /// Proxies that are believed when they say whose request they pass on.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// A file with a token of the learner's account: then outcomes are looked at, and what they raise is
+    /// proposed.
+    pub learner_token: Option<PathBuf>,
 }
 
 /// How often somebody may ask.
@@ -53,6 +56,7 @@ impl Default for Config {
             limits: Limits::default(),
             issuers: Issuers::default(),
             trusted_proxies: Vec::new(),
+            learner_token: None,
         }
     }
 }

@@ -35,6 +35,7 @@ mod events;
 mod forwarded;
 mod health;
 mod issuers;
+mod learner;
 mod limit;
 mod metrics;
 mod native;

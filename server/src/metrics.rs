@@ -99,6 +99,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) reloads: Gauge,
     pub(crate) failed_reloads: Gauge,
+    /// 1 where the learner could do its work the last time.
+    pub(crate) learner_well: Gauge,
 }
 
 impl Metrics {
@@ -124,6 +126,7 @@ impl Metrics {
             connections: Gauge::default(),
             reloads: Gauge::default(),
             failed_reloads: Gauge::default(),
+            learner_well: Gauge::default(),
         };
         registry.register("requests", "Requests by route and class of status", metrics.requests.clone());
         registry.register_with_unit(
@@ -150,6 +153,11 @@ impl Metrics {
             "failed_reloads",
             "How often policies did not load and the last good ones stayed",
             metrics.failed_reloads.clone(),
+        );
+        registry.register(
+            "learner_well",
+            "1 where the learner beside the server could do its work the last time",
+            metrics.learner_well.clone(),
         );
         Self { registry, ..metrics }
     }

@@ -29,6 +29,7 @@ use crate::{
     connection::{self, Counted},
     context::{Local, Shared},
     issuers::{self, Looks},
+    learner,
     limit::Limiter,
     metrics::Metrics,
     record::Recorder,
@@ -167,6 +168,10 @@ pub fn serve(
     threads.push(thread("issuers".to_owned(), move || issuers::follow(&of))?);
     let of = shared.clone();
     threads.push(thread("verify".to_owned(), move || verify(&of))?);
+    if let Some(token) = shared.config.learner_token.clone() {
+        let of = shared.clone();
+        threads.push(thread("learner".to_owned(), move || learner::learn(&of, &token))?);
+    }
     threads.push(thread("accept".to_owned(), move || accept(&shared, tcp, unix, &ways))?);
     Ok(Served { address, stop, look, threads })
 }

@@ -530,3 +530,20 @@ fn nobody_writes_into_a_tenant_of_others() {
     let denied = office.place.journal.stream(&"acme/payments".parse().unwrap(), "access:service_account:ci");
     assert_eq!(denied.unwrap().len(), 1, "the denial is an entry of whoever asked");
 }
+
+#[test]
+fn a_learner_beside_the_server_looks_at_what_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("learner.jwt");
+    let config = Config { learner_token: Some(token.clone()), ..quiet() };
+    // The key of an office is always the same, so that its tokens can be made before it.
+    let before = Office::new();
+    let header = before.token(PrincipalKind::ServiceAccount, "learner", "/");
+    std::fs::write(&token, header.trim().rsplit(' ').next().unwrap()).unwrap();
+    let office = Office::of(Policies::Managed, config);
+    let begun = Instant::now();
+    while !office.get("/metrics", "").body.contains("cku_learner_well 1") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", office.get("/metrics", "").body);
+    }
+    assert!(before.get("/metrics", "").body.contains("cku_learner_well 0"), "nobody learns unless asked to");
+}

@@ -1,7 +1,7 @@
 //! `cku learn propose`: policy diffs of what outcomes raised.
 
-use cku_changes::diff::{self, Ending, Status};
-use cku_learning::{LearnerSettled, ProposalError, Settlement};
+use cku_changes::diff;
+use cku_learning::ProposalError;
 
 use super::{Of, followed, tenants};
 use crate::{
@@ -36,18 +36,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     let mut proposed = 0;
     for tenant in tenants(&journal, args.of.tenant.as_ref())? {
         let following = followed(&journal, &tenant)?;
-        for raised in following.scopes().filter_map(|scope| scope.raised) {
-            let Some(id) = raised.diff else { continue };
-            let diff = diff::load(&journal, &id).map_err(|e| problems::of_store(&e))?;
-            if let Some(how) = settlement(diff.status(), diff.proposed.expires_at <= journal::now()) {
-                let (mode, threshold) = (raised.mode.clone(), raised.threshold.clone());
-                let settled = LearnerSettled { mode, threshold, diff: id, how };
-                cku_learning::settle(&journal, &tenant, &by, &settled).map_err(|e| problems::of_store(&e))?;
-            }
-        }
+        cku_learning::settle_ended(&journal, &following, (&by, journal::now()))
+            .map_err(|e| problems::of_store(&e))?;
         // What was settled just now may be raised again with outcomes to come, and not by those before.
         let following = followed(&journal, &tenant)?;
-        for raised in following.to_propose() {
+        for raised in following.to_propose().filter(|raised| raised.helps()) {
             let made = cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
             let made = made.map_err(|error| not_proposed(&error))?;
             proposed += 1;
@@ -60,19 +53,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         )?;
     }
     Ok(Exit::Pass)
-}
-
-/// How a diff came to an end, if it did without becoming active.
-fn settlement(status: Status, expired: bool) -> Option<Settlement> {
-    match status {
-        Status::Ended(Ending::Refused) => Some(Settlement::Refused),
-        Status::Ended(Ending::Expired) => Some(Settlement::Expired),
-        Status::Ended(Ending::RolledBack) => Some(Settlement::RolledBack),
-        Status::Ended(Ending::Activated) => None,
-        Status::Ended(_) => Some(Settlement::Withdrawn),
-        _ if expired => Some(Settlement::Expired),
-        _ => None,
-    }
 }
 
 fn not_proposed(error: &ProposalError) -> Exit {

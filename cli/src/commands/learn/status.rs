@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use cku_base::TenantPath;
+use cku_journal::Journal;
 use cku_learner::{Band, Cut, Direction, Prediction};
 use cku_learning::{Following, Raised, ScopeView};
 use serde_json::{Value, json};
@@ -75,6 +76,9 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
                 let _ = writeln!(text, "  {dim}{number} {what}{dim:#}");
             }
         }
+        for mode in following.modes() {
+            unusable(&journal, mode);
+        }
         for scope in following.scopes() {
             let units = Units::of(&journal, scope.mode);
             line(&mut text, &scope, &units);
@@ -90,6 +94,15 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
     }
     output::result(text)?;
     Ok(Exit::Pass)
+}
+
+/// Warns of thresholds that are not learned, since what the bundle declares for them cannot be used.
+fn unusable(journal: &Journal, mode: &str) {
+    let Ok(deciding) = cku_authority::deciding(journal, mode, "") else { return };
+    let style = style::WARNING;
+    for why in cku_learning::learnable(&deciding.bundle, mode).1 {
+        output::note(format_args!("{style}warning{style:#}: {}\n", foreign(&why.to_string())));
+    }
 }
 
 /// A scope in a line.
@@ -123,6 +136,9 @@ fn raised_line(raised: &Raised, units: &Units) -> String {
     let evidence = &raised.evidence;
     let to = units.shown(&raised.threshold, evidence.to);
     match &raised.diff {
+        None if !raised.helps() => {
+            "what passes fails too often, and this threshold does not tell what does".to_owned()
+        }
         None => format!("raised: {to}; `cku learn propose` makes a diff of it"),
         Some(diff) => format!("proposed: {to}, {}", short(diff)),
     }
@@ -253,7 +269,9 @@ fn explained(text: &mut String, following: &Following, scope: &ScopeView<'_>, un
 fn bands(text: &mut String, scope: &ScopeView<'_>, units: &Units) {
     let dim = style::DIM;
     let (counts, cut) = (scope.state.counts(), scope.state.cut());
-    let rows = counts.profile().into_iter().zip(counts.shares()).enumerate();
+    let shares = counts.shares();
+    let all = shares.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let rows = counts.profile().into_iter().zip(shares.iter().map(|share| share / all)).enumerate();
     let _ = writeln!(text, "  {dim}passes at     share  fails (estimate){dim:#}");
     for (at, (risk, part)) in rows {
         if part < 0.000_5 {

@@ -90,6 +90,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 
+    /// A file with a token of the account `learner`: outcomes are looked at, and what they raise is proposed.
+    #[arg(long, value_name = "FILE")]
+    learner_token: Option<PathBuf>,
+
     /// A collector that takes spans as OTLP over HTTP, like http://localhost:4318; without it, that of
     /// OTEL_EXPORTER_OTLP_ENDPOINT, or none.
     #[arg(long, value_name = "URL")]
@@ -120,6 +124,7 @@ struct File {
     log_format: Option<String>,
     log_level: Option<String>,
     otlp_endpoint: Option<String>,
+    learner_token: Option<PathBuf>,
     refresh_keys: Option<NonZeroU32>,
 }
 
@@ -262,6 +267,8 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
     if let Some(every) = every {
         config.issuers.every = Duration::from_secs(every.get().into());
     }
+    config.learner_token =
+        settings.path("learner_token", flags.learner_token.as_ref(), file.learner_token)?;
     settings.config = config;
     let format =
         settings.pick("log_format", flags.log_format.clone(), file.log_format, Some("pretty".into()))?;

@@ -1,0 +1,108 @@
+//! What the learner does from time to time: it notes which of its diffs came to an end, and proposes what
+//! outcomes raised since.
+
+use cku_authority::{Chains, Purpose, StoreError, active_for, load_bundle};
+use cku_base::{Digest, Timestamp};
+use cku_changes::{
+    diff::{self, CheckError, CheckOptions, Diff, Ending, GateError, Status},
+    prove::{Cache, Solver, SolverOptions},
+};
+use cku_engine::Worker;
+use cku_gates::Submitter;
+use cku_journal::Journal;
+
+use crate::{
+    following::Following,
+    notes::{LearnerSettled, Settlement, settle},
+    propose::{ProposalError, propose},
+};
+
+/// Why the learner could not do its work; what it did before is done.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// The journal did not give or take something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing decides over changes, so nothing can be proposed.
+    #[error(
+        "nothing decides over changes in this journal; `cku init --control managed` makes one where something does"
+    )]
+    NoChangeControl,
+    /// No policy diff was made.
+    #[error(transparent)]
+    Proposal(#[from] ProposalError),
+    /// A diff was proposed, and what is to be known of it could not be found out.
+    #[error("the diff {0} was proposed and could not be checked: {1}")]
+    Check(Digest, String),
+}
+
+/// Notes the end of diffs of the learner that came to one without becoming active; their scopes begin anew with
+/// the outcomes to come. How many there were.
+pub fn settle_ended(
+    journal: &Journal,
+    following: &Following,
+    (by, now): (&Submitter, Timestamp),
+) -> Result<usize, StoreError> {
+    let mut settled = 0;
+    for raised in following.scopes().filter_map(|scope| scope.raised) {
+        let Some(id) = raised.diff else { continue };
+        let diff = diff::load(journal, &id)?;
+        let Some(how) = settlement(&diff, now) else { continue };
+        let (mode, threshold) = (raised.mode.clone(), raised.threshold.clone());
+        settle(journal, following.tenant(), by, &LearnerSettled { mode, threshold, diff: id, how })?;
+        settled += 1;
+    }
+    Ok(settled)
+}
+
+/// How a diff came to an end, if it did without becoming active.
+fn settlement(diff: &Diff, now: Timestamp) -> Option<Settlement> {
+    match diff.status() {
+        Status::Ended(Ending::Refused) => Some(Settlement::Refused),
+        Status::Ended(Ending::Expired) => Some(Settlement::Expired),
+        Status::Ended(Ending::RolledBack) => Some(Settlement::RolledBack),
+        Status::Ended(Ending::Withdrawn | Ending::Stale) => Some(Settlement::Withdrawn),
+        Status::Ended(Ending::Activated) | Status::Tried(_) => None,
+        _ if diff.proposed.expires_at <= now => Some(Settlement::Expired),
+        _ => None,
+    }
+}
+
+/// Reads on, notes what came to an end, proposes what was raised and finds out all that is to be known about
+/// it; the diffs that were proposed.
+pub fn round(
+    journal: &Journal,
+    chains: &Chains,
+    following: &mut Following,
+    (by, now): (&Submitter, Timestamp),
+) -> Result<Vec<Digest>, RoundError> {
+    let read_on = |following: &mut Following| {
+        following.follow(journal, None).map_err(|crate::FollowError::Store(error)| error)
+    };
+    read_on(following)?;
+    if settle_ended(journal, following, (by, now))? > 0 {
+        read_on(following)?;
+    }
+    let raised: Vec<_> = following.to_propose().filter(|raised| raised.helps()).cloned().collect();
+    if raised.is_empty() {
+        return Ok(Vec::new());
+    }
+    let active = active_for(journal, Purpose::ChangeControl)?.ok_or(RoundError::NoChangeControl)?;
+    let bundle = load_bundle(journal, active.revision).map_err(ProposalError::from)?;
+    let mut worker = Worker::new(bundle);
+    let mut made = Vec::new();
+    for raised in raised {
+        let id = propose(journal, &mut worker, following.tenant(), &raised, (by, now))?.diff.id;
+        // Without a solver it is proposed all the same, and change control says that nothing is proved.
+        let mut solver = Solver::new(SolverOptions::default(), Cache::default()).ok();
+        let options = CheckOptions::default();
+        let checked =
+            diff::check(journal, &mut worker, &id, by, solver.as_mut(), (&options, now), &|_, _| {});
+        let (diff, _) = checked.map_err(|e: CheckError| RoundError::Check(id, e.to_string()))?;
+        diff::gate(journal, chains, &mut worker, diff, by, now)
+            .map_err(|e: GateError| RoundError::Check(id, e.to_string()))?;
+        made.push(id);
+    }
+    read_on(following)?;
+    Ok(made)
+}

@@ -1,0 +1,68 @@
+//! The learner beside a server: it reads on what is recorded, and proposes what outcomes raise.
+//!
+//! It acts in the name of its own account, by a token that is read anew each time, and has no other right than
+//! to propose: see `cku_learning`.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use cku_auth::verify;
+use cku_base::TenantPath;
+use cku_gates::Submitter;
+use cku_learning::{Following, round};
+
+use crate::{authn, context::Shared};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(20);
+
+/// How soon it notices that the server ends.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Learns until the server ends; what goes wrong is told once, and tried again.
+pub(crate) fn learn(shared: &Shared, token: &Path) {
+    let mut followed = BTreeMap::new();
+    let mut told = None;
+    let mut last: Option<Instant> = None;
+    while !*shared.stop.borrow() {
+        if last.is_none_or(|last| last.elapsed() >= EVERY) {
+            last = Some(Instant::now());
+            let trouble = once(shared, token, &mut followed).err();
+            if let Some(why) = trouble.as_ref().filter(|why| told.as_ref() != Some(*why)) {
+                tracing::warn!("the learner proposes nothing: {why}");
+            }
+            shared.metrics.learner_well.set(i64::from(trouble.is_none()));
+            told = trouble;
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+/// One look over all tenants.
+fn once(shared: &Shared, token: &Path, followed: &mut BTreeMap<TenantPath, Following>) -> Result<(), String> {
+    let by = submitter(shared, token)?;
+    for tenant in shared.journal.tenants().map_err(|e| e.to_string())? {
+        let following = followed.entry(tenant.clone()).or_insert_with(|| Following::new(tenant.clone()));
+        let now = (shared.clock)();
+        let made =
+            round(&shared.journal, &shared.chains, following, (&by, now)).map_err(|e| e.to_string())?;
+        for id in made {
+            tracing::info!("outcomes of {tenant} raised a policy diff: {id}");
+        }
+    }
+    Ok(())
+}
+
+/// The learner's account, by the token in a file.
+fn submitter(shared: &Shared, file: &Path) -> Result<Submitter, String> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+    let active = shared.current.take();
+    let trust = active.trust.as_ref().ok_or("a journal for a single user takes no tokens")?;
+    let verified =
+        verify(text.trim(), trust, (shared.clock)()).map_err(|e| format!("its token is refused: {e}"))?;
+    Ok(authn::submitter(verified))
+}
