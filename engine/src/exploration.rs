@@ -25,7 +25,7 @@ const BANDS: &str = "exploration_bands";
 const CAP: &str = "exploration_cap";
 
 /// Bands beyond a threshold that are explored where nothing is said.
-const DEFAULT_BANDS: u32 = 8;
+const DEFAULT_BANDS: u32 = 20;
 /// Explored runs where nothing is said.
 const DEFAULT_CAP: u32 = 100;
 /// The learner looks no further; a share of 0 is how nothing is explored.

@@ -96,6 +96,11 @@ pub struct Bets {
 }
 
 impl Bets {
+    /// The wealth at which a candidate is certified: (J + L)/δ.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
     /// The bets under these settings; none without exploration.
     pub fn new(settings: &Settings) -> Option<Self> {
         let propensity = settings.propensity()?;

@@ -252,6 +252,11 @@ impl ScopeState {
                     // What was declined is not proposed again on the same evidence.
                     self.restart_detectors();
                     self.cooling = tables.settings.get().cool_down;
+                } else if let Some(temporary) = &mut self.temporary
+                    && temporary.said.take().is_some()
+                {
+                    // The way back was declined: it is looked at again, as often as before.
+                    temporary.outcomes_left = tables.settings.get().burst_expiry;
                 }
             }
             Event::Frozen => self.frozen = true,
@@ -294,19 +299,21 @@ impl ScopeState {
         }
         self.cooling = self.cooling.saturating_sub(1);
         let expired = self.expire(tables);
-        if self.open.is_some() || self.frozen {
+        let goes_back = self.temporary.is_some_and(|temporary| temporary.said.is_some());
+        if self.open.is_some() || self.frozen || goes_back {
             return expired;
         }
         if self.cooling > 0 || expired.is_some() {
             return expired;
         }
-        // Only a failure raises the tighten detector to a level above 1.
-        let proposal =
-            if matured.tighten != Loss::NONE && self.tighten.alarm(&tables.factors, tables.tighten_level) {
-                self.tightening(tables)
-            } else {
-                self.loosening(tables)
-            }?;
+        let alarm = || self.tighten.alarm(&tables.factors, tables.tighten_level);
+        // Only a failure raises the tighten detector to a level above 1; an alarm that was held back before waits
+        // for the next one, and nothing is loosened meanwhile, whatever was certified.
+        let proposal = match matured.tighten {
+            Loss::NONE => self.loosening(tables).filter(|_| !alarm()),
+            _ if alarm() => self.tightening(tables),
+            _ => self.loosening(tables),
+        }?;
         self.open = Some(proposal);
         Some(Notice::Propose(proposal))
     }
@@ -337,7 +344,10 @@ impl ScopeState {
     }
 
     fn loosening(&self, tables: &Tables) -> Option<Proposal> {
-        let (bands, bets) = (self.loosen.certified(), tables.bets.as_ref()?);
+        let bets = tables.bets.as_ref()?;
+        // A certificate holds whatever comes after it; one that would not be given now is not used.
+        let still = self.loosen.wealth().take_while(|wealth| *wealth >= bets.level()).count();
+        let bands = self.loosen.certified().min(u16::try_from(still).unwrap_or(u16::MAX));
         if bands == 0 || self.loosenings_left == 0 {
             return None;
         }
@@ -504,6 +514,59 @@ mod tests {
         assert_eq!(until_notice(&mut state, 3, 200), None);
         state.apply(&tables, &Event::Resumed);
         assert!(until_notice(&mut state, 3, 5).is_some(), "the evidence was taken in");
+    }
+
+    #[test]
+    fn nothing_is_loosened_on_evidence_that_failures_spoke_against_meanwhile() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        state.apply(&tables, &Event::Frozen);
+        // Safe runs, explored ones among them, until a loosening would be certified.
+        for n in 0..300 {
+            state.apply(&tables, &run((n * 5 % 12) as u16, Cut(8), false, n));
+        }
+        assert!(state.loosen().certified() > 0);
+        for n in 0..90 {
+            state.apply(&tables, &run((n * 5 % 12) as u16, Cut(8), n % 2 == 0, n));
+        }
+        state.apply(&tables, &Event::Resumed);
+        // The first success after that.
+        let notice = state.apply(&tables, &run(3, Cut(8), false, 0));
+        assert!(
+            !matches!(notice, Some(Notice::Propose(p)) if p.direction == Direction::Loosen),
+            "{notice:?}"
+        );
+        let next = proposed(until_notice(&mut state, 2, 10));
+        assert_eq!(next.direction, Direction::Tighten);
+    }
+
+    #[test]
+    fn a_way_back_that_was_declined_is_looked_at_again() {
+        let tables = tables();
+        let mut state = ScopeState::new(&tables, Cut(8));
+        for n in 0..100 {
+            state.apply(&tables, &run((n % 8) as u16, Cut(8), n % 40 == 0, n));
+        }
+        let proposal = proposed(until_notice(&mut state, 3, 300));
+        state.apply(&tables, &Event::Adopted { cut: proposal.to, proposed: true });
+        // Runs that pass, where exploration is not open.
+        let clean = |state: &mut ScopeState| {
+            (0..200).find_map(|n: u32| {
+                let Event::Matured(matured) =
+                    run((n % u32::from(state.cut().0)) as u16, state.cut(), false, n)
+                else {
+                    return None;
+                };
+                let matured = Matured { route: Route::PassedUnexplorable, ..matured };
+                state.apply(&tables, &Event::Matured(matured))
+            })
+        };
+        let back = clean(&mut state);
+        assert!(matches!(back, Some(Notice::Expire(_))), "{back:?}");
+        assert_eq!(clean(&mut state), None, "it was said once");
+        state.apply(&tables, &Event::Declined);
+        let again = clean(&mut state);
+        assert!(matches!(again, Some(Notice::Expire(_))), "{again:?}");
     }
 
     #[test]

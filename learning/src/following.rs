@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use cku_authority::{StoreError, body};
+use cku_authority::{BundleError, StoreError, body};
 use cku_base::{Digest, TenantPath, Timestamp};
-use cku_engine::Bundle;
 use cku_journal::{Entry, Journal, Kind};
 use cku_learner::{
     Cut, Direction, Event as ScopeEvent, Matured, Notice, ScopeState, Settings, Source, Tables,
@@ -34,6 +33,18 @@ pub enum FollowError {
     /// The journal did not give something.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A bundle under which something was decided cannot be loaded.
+    #[error("what was decided under it cannot be learned from: {0}")]
+    Bundle(BundleError),
+}
+
+impl From<BundleError> for FollowError {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Store(error) => Self::Store(error),
+            error => Self::Bundle(error),
+        }
+    }
 }
 
 /// What a scope raised, and when.
@@ -54,8 +65,8 @@ pub struct Raised {
 
 impl Raised {
     /// Whether a diff of it would help: a tightening after which just as much of what passes fails is none,
-    /// since the threshold does not tell good runs from bad ones. It is told, and not proposed.
-    pub fn helps(&self) -> bool {
+    /// since the threshold does not tell good runs from bad ones. It is told, and not raised.
+    fn helps(&self) -> bool {
         let evidence = &self.evidence;
         let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
         let (before, after) = (number(&evidence.predicted.before), number(&evidence.predicted.after));
@@ -74,6 +85,8 @@ struct ScopeFollowed {
     sources: BTreeMap<String, u32>,
     paused: bool,
     raised: Option<Raised>,
+    /// The entry after which it had an alarm and nothing to propose that would help.
+    unhelpful: Option<u64>,
     #[serde(skip)]
     tables: Option<Arc<Tables>>,
     /// Where it began and what it was told since, if somebody wants to know.
@@ -96,6 +109,9 @@ pub struct ScopeView<'f> {
     pub state: &'f ScopeState,
     /// What was raised and is open.
     pub raised: Option<&'f Raised>,
+    /// The entry after which what passed failed too often, and no value of this threshold would have helped:
+    /// it does not tell good runs from bad ones.
+    pub unhelpful: Option<u64>,
     /// Whether it was told to propose nothing.
     pub paused: bool,
     /// The tighten detector's value now, and its level.
@@ -132,14 +148,21 @@ impl PartialEq for Views {
 }
 
 impl Views {
-    /// Nothing for a bundle that cannot be loaded: its decisions are not learned from.
-    fn of(&mut self, journal: &Journal, revision: Digest, mode: &str) -> Arc<BTreeMap<String, Learnable>> {
+    /// A bundle that cannot be loaded ends the reading: what was learned without it would be something else.
+    fn of(
+        &mut self,
+        journal: &Journal,
+        revision: Digest,
+        mode: &str,
+    ) -> Result<Arc<BTreeMap<String, Learnable>>, FollowError> {
         let key = (revision, mode.to_owned());
-        let load = || {
-            let bundle: Option<Arc<Bundle>> = cku_authority::load_bundle(journal, revision).ok();
-            Arc::new(bundle.map(|bundle| learnable(&bundle, mode).0).unwrap_or_default())
-        };
-        self.0.entry(key).or_insert_with(load).clone()
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let bundle = cku_authority::load_bundle(journal, revision)?;
+        let known = Arc::new(learnable(&bundle, mode).0);
+        self.0.insert(key, known.clone());
+        Ok(known)
     }
 }
 
@@ -204,6 +227,7 @@ impl Following {
                     settings: &scope.settings,
                     state: &scope.state,
                     raised: scope.raised.as_ref(),
+                    unhelpful: scope.unhelpful,
                     paused: scope.paused,
                     tighten: (tighten, scope.settings.tighten_level()),
                 }
@@ -229,48 +253,62 @@ impl Following {
                 if until.is_some_and(|until| entry.header.seq > until) {
                     return Ok(());
                 }
-                self.take(journal, entry);
+                self.take(journal, entry)?;
             }
         }
     }
 
-    fn take(&mut self, journal: &Journal, entry: &Entry) {
+    fn take(&mut self, journal: &Journal, entry: &Entry) -> Result<(), FollowError> {
         let (seq, time) = (entry.header.seq, entry.header.time);
+        let event = entry.body.as_ref().map(|_| Event::of(entry));
+        // Before anything is changed: an entry that cannot be taken in is read again.
+        let known = match &event {
+            Some(Ok(Some(Event::Decided(made)))) => {
+                let id = entry.subject().and_then(|subject| subject.strip_prefix("run:"));
+                match id.and_then(|id| self.intake.mode_of(id)) {
+                    Some(mode) => {
+                        Some((mode.to_owned(), self.views.of(journal, made.bundle_revision, mode)?))
+                    }
+                    None => None,
+                }
+            }
+            _ => None,
+        };
         self.seq = seq;
         for happened in self.intake.mature(time) {
             self.happened(&happened, time);
         }
-        if entry.body.is_none() {
+        let Some(event) = event else {
             self.intake.counts.unreadable += 1;
-            return;
-        }
+            return Ok(());
+        };
         if entry.subject() == Some(SUBJECT) {
             self.noted(entry);
-            return;
+            return Ok(());
         }
-        let Some(id) = entry.subject().and_then(|subject| subject.strip_prefix("run:")) else { return };
-        let event = match Event::of(entry) {
+        let Some(id) = entry.subject().and_then(|subject| subject.strip_prefix("run:")) else {
+            return Ok(());
+        };
+        let event = match event {
             Ok(Some(event)) => event,
-            Ok(None) => return,
+            Ok(None) => return Ok(()),
             Err(_) => {
                 self.intake.counts.unreadable += 1;
-                return;
+                return Ok(());
             }
         };
-        let id = id.to_owned();
-        let mut decided = None;
-        let views = &mut self.views;
-        let happened = self.intake.take((&id, seq, time), &event, |made, mode| {
-            let known = views.of(journal, made.bundle_revision, mode);
-            decided = Some((mode.to_owned(), made.bundle_revision, known.clone()));
-            seen(made, &known)
+        let taken = self.intake.take((id, seq, time), &event, |made| {
+            known.as_ref().map(|(_, known)| seen(made, known)).unwrap_or_default()
         });
-        if let Some((mode, revision, known)) = decided {
-            self.decided_by(&mode, revision, &known);
+        if let (Event::Decided(made), Some((mode, known))) = (&event, &known)
+            && made.canary.is_none()
+        {
+            self.decided_by(mode, made.bundle_revision, known);
         }
-        for happened in happened {
+        for happened in taken {
             self.happened(&happened, time);
         }
+        Ok(())
     }
 
     /// The policies that decide in a mode are others now, or were seen for the first time.
@@ -401,6 +439,7 @@ impl ScopeFollowed {
             sources: BTreeMap::new(),
             paused: false,
             raised: None,
+            unhelpful: None,
             tables: Some(Arc::new(tables)),
             told: None,
         }
@@ -421,9 +460,12 @@ impl ScopeFollowed {
     fn changed(&mut self, learnable: &Learnable) {
         let cut = learnable.cut;
         if learnable.definition != self.definition || learnable.settings != self.settings {
-            // A claim is made under the settings that its evidence was gathered under.
+            // A claim is made under the settings that its evidence was gathered under; the budgets of the window
+            // stay what they are.
             let told = self.told.is_some().then(|| (learnable.cut, Vec::new()));
-            *self = Self { paused: self.paused, told, ..Self::new(learnable) };
+            let state = std::mem::replace(&mut self.state, Self::new(learnable).state);
+            *self = Self { paused: self.paused, state, told, ..Self::new(learnable) };
+            self.tell(&ScopeEvent::Redefined { cut });
             self.pause(self.paused);
             return;
         }
@@ -492,7 +534,19 @@ impl ScopeFollowed {
                 &self.sources,
             );
             let (mode, threshold) = (mode.to_owned(), threshold.to_owned());
-            self.raised = Some(Raised { mode, threshold, seq, evidence, diff: None });
+            let raised = Raised { mode, threshold, seq, evidence, diff: None };
+            self.tables = Some(tables);
+            match raised.helps() {
+                true => {
+                    self.unhelpful = None;
+                    self.raised = Some(raised);
+                }
+                false => {
+                    self.unhelpful = Some(seq);
+                    self.tell(&ScopeEvent::Declined);
+                }
+            }
+            return;
         }
         self.tables = Some(tables);
     }

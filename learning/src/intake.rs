@@ -1,7 +1,9 @@
 //! Runs as the learner sees them: decided, begun, ended, and final for the detectors after a while.
 //!
 //! A run counts once, when the time in which its outcome may still be corrected is over: the *maturity* that
-//! the bundle declares, from when its steps began, told by the times of entries. What is not known by then
+//! the bundle declares, from when the gates let it go ahead, told by the times of entries. It counts whatever
+//! becomes of it then, also if nobody begins it or somebody cancels it: else whoever begins runs would choose
+//! among them. What is not known by then
 //! counts as a success for tightening and as a failure for loosening, both of which err toward no proposal.
 //! A label that comes later changes what is reported, and no detector that has moved on.
 
@@ -51,9 +53,9 @@ struct Known {
     /// Who submitted it, in the text form.
     source: String,
     /// What the gates said last, and what of it thresholds saw, by `gate.name`.
-    passed: bool,
     seen: BTreeMap<String, Seen>,
-    begun: bool,
+    /// Whether they let it go ahead.
+    goes: bool,
     outcome: Option<Outcome>,
     /// What was found out said that it was a failure.
     refuted: bool,
@@ -82,6 +84,11 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
+    /// The mode of a run that is not final.
+    pub(crate) fn mode_of(&self, id: &str) -> Option<&str> {
+        self.runs.get(id).map(|run| run.mode.as_str())
+    }
+
     /// What became final before a time, in its order.
     pub(crate) fn mature(&mut self, now: Timestamp) -> Vec<Happened> {
         let mut happened = Vec::new();
@@ -104,15 +111,14 @@ impl Intake {
         &mut self,
         (id, seq, time): (&str, u64, Timestamp),
         event: &Event,
-        seen: impl FnOnce(&Decided, &str) -> BTreeMap<String, Seen>,
+        seen: impl FnOnce(&Decided) -> BTreeMap<String, Seen>,
     ) -> Vec<Happened> {
         if let Event::Submitted(submitted) = event {
             let run = Known {
                 mode: submitted.mode.clone(),
                 source: submitted.principal.principal.to_string(),
-                passed: false,
                 seen: BTreeMap::new(),
-                begun: false,
+                goes: false,
                 outcome: None,
                 refuted: false,
                 waiting: 0,
@@ -130,16 +136,13 @@ impl Intake {
             return Vec::new();
         };
         match event {
-            Event::Decided(decided) if !run.begun => {
-                run.passed = decided.verdict == Verdict::Pass;
+            Event::Decided(decided) if !run.goes => {
+                run.goes = decided.verdict == Verdict::Pass;
                 // What a canary decides is no word of the threshold that is active.
-                run.seen = match decided.canary {
-                    None => seen(decided, &run.mode),
-                    Some(_) => BTreeMap::new(),
-                };
-            }
-            Event::Started(_) if !run.begun => {
-                run.begun = true;
+                run.seen = if decided.canary.is_none() { seen(decided) } else { BTreeMap::new() };
+                if !run.goes {
+                    return Vec::new();
+                }
                 for (threshold, seen) in &run.seen {
                     let horizon = std::time::Duration::from_secs(seen.maturity_seconds);
                     let at = time.after(horizon).unwrap_or(time);
@@ -150,7 +153,7 @@ impl Intake {
                     self.runs.remove(id);
                 }
             }
-            Event::Ended(ended) if run.begun => {
+            Event::Ended(ended) if run.goes => {
                 run.outcome = match (ended.outcome, ended.status) {
                     (_, Ending::RolledBack) | (Some(cku_runs::Outcome::Failure), _) => Some(Outcome::Failure),
                     (Some(cku_runs::Outcome::Success), _) => Some(Outcome::Success),
@@ -189,12 +192,10 @@ impl Known {
             (true, _) => Some(Loss::FULL),
             (false, outcome) => outcome.map(|outcome| outcome.loss(seen.partial)),
         };
-        // What did not pass by itself, a person let through.
-        let route = if self.passed { seen.route } else { Route::Advisory(Advisory) };
         let matured = Matured {
             band: seen.band,
             cut: seen.cut,
-            route,
+            route: seen.route,
             // Numbered by the scope.
             source: Source(0),
             tighten: known.unwrap_or(Loss::NONE),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cku_authority::{BundleError, Modes, Purpose, StoreError, load_bundle, rollout};
-use cku_base::{Digest, TenantPath, Timestamp};
+use cku_base::{Digest, PrincipalKind, TenantPath, Timestamp};
 use cku_changes::diff::{self, Diff, Proposal, ProposeError};
 use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::Submitter;
@@ -32,6 +32,11 @@ pub enum ProposalError {
     /// Its value was changed meanwhile.
     #[error("`{0}` is {1} now, and was {2} when this was raised")]
     Moved(String, i64, i64),
+    /// Somebody else's name is not the learner's.
+    #[error(
+        "`{0}` is not the learner's account: what the learner proposes is proposed by the service account `learner`"
+    )]
+    NotTheLearner(String),
     /// Its file could not be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -47,8 +52,11 @@ pub enum ProposalError {
 }
 
 impl From<FollowError> for ProposalError {
-    fn from(FollowError::Store(error): FollowError) -> Self {
-        Self::Store(error)
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Store(error) => Self::Store(error),
+            FollowError::Bundle(error) => Self::Bundle(error),
+        }
     }
 }
 
@@ -72,6 +80,11 @@ pub fn propose(
     raised: &Raised,
     (by, now): (&Submitter, Timestamp),
 ) -> Result<Proposed, ProposalError> {
+    let who = &by.principal;
+    let name = who.id.as_str();
+    if who.kind != PrincipalKind::ServiceAccount || (name != "learner" && !name.starts_with("learner@")) {
+        return Err(ProposalError::NotTheLearner(who.to_string()));
+    }
     let evidence = raised.evidence.digest().map_err(StoreError::from)?;
     let origin = format!("learner: evidence {evidence}");
     let diff = match proposed_before(journal, &origin)? {

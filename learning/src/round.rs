@@ -12,7 +12,7 @@ use cku_gates::Submitter;
 use cku_journal::Journal;
 
 use crate::{
-    following::Following,
+    following::{FollowError, Following},
     notes::{LearnerSettled, Settlement, settle},
     propose::{ProposalError, propose},
 };
@@ -23,6 +23,9 @@ pub enum RoundError {
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The entries could not be followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// Nothing decides over changes, so nothing can be proposed.
     #[error(
         "nothing decides over changes in this journal; `cku init --control managed` makes one where something does"
@@ -76,14 +79,12 @@ pub fn round(
     following: &mut Following,
     (by, now): (&Submitter, Timestamp),
 ) -> Result<Vec<Digest>, RoundError> {
-    let read_on = |following: &mut Following| {
-        following.follow(journal, None).map_err(|crate::FollowError::Store(error)| error)
-    };
+    let read_on = |following: &mut Following| following.follow(journal, None);
     read_on(following)?;
     if settle_ended(journal, following, (by, now))? > 0 {
         read_on(following)?;
     }
-    let raised: Vec<_> = following.to_propose().filter(|raised| raised.helps()).cloned().collect();
+    let raised: Vec<_> = following.to_propose().cloned().collect();
     if raised.is_empty() {
         return Ok(Vec::new());
     }
@@ -92,7 +93,12 @@ pub fn round(
     let mut worker = Worker::new(bundle);
     let mut made = Vec::new();
     for raised in raised {
-        let id = propose(journal, &mut worker, following.tenant(), &raised, (by, now))?.diff.id;
+        let id = match propose(journal, &mut worker, following.tenant(), &raised, (by, now)) {
+            Ok(proposed) => proposed.diff.id,
+            // The threshold was changed by others just now; the next decision tells the scope.
+            Err(ProposalError::Gone(..) | ProposalError::Moved(..)) => continue,
+            Err(error) => return Err(error.into()),
+        };
         // Without a solver it is proposed all the same, and change control says that nothing is proved.
         let mut solver = Solver::new(SolverOptions::default(), Cache::default()).ok();
         let options = CheckOptions::default();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cku_authority::{AccessError, Control, Modes, Purpose, StoreError, allowed, genesis, rollout};
+use cku_authority::{
+    AccessError, BundleError, Control, Modes, Purpose, StoreError, allowed, genesis, load_bundle, rollout,
+};
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Worker, access::Resource};
 use cku_gates::{Authentication, Submitter};
@@ -102,6 +104,11 @@ pub enum ProposeError {
     /// The learner may not touch what decides over it.
     #[error("the learner proposes no change of the bundle that decides over changes")]
     Learner,
+    /// The learner changes values of thresholds, and nothing else.
+    #[error(
+        "the learner proposes values of thresholds that may be learned, within their ranges, and nothing else"
+    )]
+    LearnerOther,
     /// It may not be proposed.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -155,6 +162,15 @@ pub fn propose(
     }
     if bundle.revision() == active_revision {
         return Err(ProposeError::Nothing(active_revision));
+    }
+    if is_learner(by) {
+        let active = load_bundle(journal, active_revision).map_err(|error| match error {
+            BundleError::Store(error) => error,
+            error => StoreError::Missing { what: error.to_string() },
+        })?;
+        if !super::thresholds::only_learnable(&active, bundle) {
+            return Err(ProposeError::LearnerOther);
+        }
     }
     let root = TenantPath::root();
     let authors = std::collections::BTreeSet::from([by.principal.to_string()]);

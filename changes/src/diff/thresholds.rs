@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cku_engine::Bundle;
 use cku_gates::ThresholdChange;
-use cku_lang::{GateBody, Threshold};
+use cku_lang::{EditError, GateBody, Threshold, ThresholdValue, add_threshold_value, set_threshold};
 
 /// Where the learner's own settings stand.
 const SETTINGS: [&str; 2] = ["/cku/learner", "/cku/settings/learner"];
@@ -43,6 +43,37 @@ pub(super) fn changed(old: &Bundle, new: &Bundle) -> Vec<ThresholdChange> {
         }
     }
     changes
+}
+
+/// Whether nothing but values of thresholds that may be learned differs between two bundles, to the last byte,
+/// tests included.
+pub(super) fn only_learnable(old: &Bundle, new: &Bundle) -> bool {
+    let changes = changed(old, new);
+    if changes.iter().any(|change| !change.learn || !change.in_range || !change.on_grid) {
+        return false;
+    }
+    let texts = |bundle: &Bundle| -> BTreeMap<String, String> {
+        let files = bundle.sources().files().iter();
+        files.map(|file| (file.path.clone(), file.text.to_string())).collect()
+    };
+    let mut edited = texts(old);
+    for change in &changes {
+        let gate = old.gate(&change.gate);
+        let Some(text) = gate.and_then(|gate| edited.get_mut(&gate.place.file)) else { return false };
+        let mode = change.mode.as_str();
+        let which = ThresholdValue { gate: &change.gate, threshold: &change.name, mode: Some(mode) };
+        let set = match set_threshold(text, which, change.to) {
+            Err(EditError::NoOwnValue { .. }) => {
+                add_threshold_value(text, &change.gate, &change.name, mode, change.to)
+            }
+            set => set,
+        };
+        match set {
+            Ok(set) => *text = set,
+            Err(_) => return false,
+        }
+    }
+    edited == texts(new)
 }
 
 /// Whether a value is a whole number of steps from the lower end of a threshold's range.

@@ -131,8 +131,9 @@ fn what_is_not_known_speaks_for_no_proposal_and_what_is_found_out_in_time_counts
     assert_eq!(followed(&place).to_propose().count(), 0);
     assert_eq!(followed(&place).counts().late, 300);
     for number in 1_000..1_300 {
-        place.run(number, "ci-1", 7_000, Course::Succeeded);
-        if number % 3 == 0 {
+        let bad = number % 3 == 0;
+        place.run(number, "ci-1", if bad { 6_500 } else { 9_000 }, Course::Succeeded);
+        if bad {
             place.label(number, "revert");
         }
     }
@@ -209,4 +210,119 @@ fn a_learner_that_is_paused_proposes_nothing_and_one_that_was_refused_begins_ane
     assert_eq!(following.to_propose().count(), 0);
     let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
     assert!(scope.tighten.0 < 1_000.0, "what was refused is not proposed again on the same evidence");
+}
+
+#[test]
+fn a_threshold_that_does_not_tell_good_runs_from_bad_ones_is_not_tightened() {
+    let place = Place::new(&bundle(SETTINGS));
+    for number in 0..300 {
+        let course = if number % 3 == 0 { Course::Failed } else { Course::Succeeded };
+        place.run(number, "ci-1", 7_000, course);
+    }
+    place.wait(120);
+    place.run(9_999, "ci-1", 7_000, Course::Held);
+    let following = followed(&place);
+    assert_eq!(following.to_propose().count(), 0);
+    let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
+    assert!(scope.unhelpful.is_some(), "and that is told");
+}
+
+#[test]
+fn whoever_cancels_runs_does_not_choose_among_their_outcomes() {
+    let place = Place::new(&bundle(SETTINGS));
+    for number in 0..40 {
+        place.run(number, "ci-1", 7_000, Course::Cancelled);
+    }
+    place.wait(120);
+    place.run(41, "ci-1", 7_000, Course::Held);
+    let counts = followed(&place).counts();
+    assert_eq!((counts.matured, counts.unknown), (40, 40), "each counts, as one of which nothing is known");
+}
+
+#[test]
+fn the_learner_proposes_values_of_thresholds_and_nothing_else() {
+    let first = bundle(SETTINGS);
+    let place = Place::new(&first);
+    let with = |change: &dyn Fn(&str, &str) -> String| {
+        let files = first.sources().files().iter();
+        let files = files.map(|file| (file.path.clone(), change(&file.path, &file.text)));
+        cku_engine::Bundle::from_sources(cku_engine::Sources::from_files(files)).unwrap()
+    };
+    let tighter = |path: &str, text: &str| match path {
+        "gates/quality.gate" => text.replace("dev  = 60%", "dev  = 61%"),
+        _ => text.to_owned(),
+    };
+    let attempts: [(&str, cku_engine::Bundle); 6] = [
+        (
+            "a rule less",
+            with(&|path, text| {
+                let rule = text
+                    .lines()
+                    .find(|line| line.trim_start().starts_with("pause  submitter"))
+                    .unwrap_or("\0");
+                tighter(path, text).replace(rule, "")
+            }),
+        ),
+        (
+            "another rule in Rego",
+            with(&|path, text| {
+                let more = if path == "gates/quality.rego" { "\n# more\n" } else { "" };
+                format!("{}{more}", tighter(path, text))
+            }),
+        ),
+        (
+            "other settings of its own",
+            with(&|path, text| tighter(path, text).replace("epsilon: 0.05", "epsilon: 0.5")),
+        ),
+        (
+            "more exploration",
+            with(&|path, text| {
+                tighter(path, text).replace("left_out: 0,", "left_out: 0, exploration_rate: 9000,")
+            }),
+        ),
+        ("a wider range", with(&|path, text| tighter(path, text).replace("in 60%..98%", "in 10%..98%"))),
+        (
+            "a threshold that is not learned",
+            with(&|path, text| {
+                tighter(path, text).replace("max_lint_errors: count = 0", "max_lint_errors: count = 9")
+            }),
+        ),
+    ];
+    let propose_as_learner = |bundle: &cku_engine::Bundle| {
+        let proposal = diff::Proposal {
+            title: "by the learner".to_owned(),
+            purpose: cku_authority::Purpose::Gates,
+            modes: cku_authority::Modes::of(["dev"]),
+            bundle,
+            base: None,
+            by: learner(),
+            time: place.now(),
+            expires_at: place.now().after(std::time::Duration::from_secs(3_600)).unwrap(),
+            origin: "a test".to_owned(),
+        };
+        diff::propose(&place.journal, &mut place.change_control(), &proposal)
+    };
+    for (what, bundle) in &attempts {
+        let refused = propose_as_learner(bundle);
+        assert!(matches!(refused, Err(diff::ProposeError::LearnerOther)), "{what}: {refused:?}");
+    }
+    propose_as_learner(&with(&tighter)).unwrap();
+}
+
+#[test]
+fn how_far_runs_explore_is_read_alike_by_those_who_let_them_and_those_who_learn() {
+    for settings in [
+        "{}",
+        "defaults: { exploration_rate: 1000 }",
+        "{ defaults: { exploration_rate: 1000, exploration_bands: 3 }, modes: { dev: { exploration_cap: 7 } } }",
+        "{ modes: { dev: { exploration_rate: 10 } }, thresholds: { quality.min_line_coverage: { exploration_bands: 9 } } }",
+    ] {
+        let bundle = bundle(settings);
+        let declared = cku_learning::settings(&bundle, "dev", THRESHOLD).unwrap();
+        let explores = bundle.exploration().of("dev", "quality", "min_line_coverage");
+        let declared = declared.get();
+        assert_eq!(explores.rate, declared.exploration_rate, "{settings}");
+        assert_eq!(explores.bands, u32::from(declared.exploration_bands), "{settings}");
+        assert_eq!(explores.cap, declared.exploration_cap, "{settings}");
+    }
 }

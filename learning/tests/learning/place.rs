@@ -100,6 +100,8 @@ pub(crate) enum Course {
     Open,
     /// The gates held it, and a person let it through.
     LetThrough(Outcome),
+    /// The gates let it go ahead, and somebody cancelled it before it began.
+    Cancelled,
     /// The gates held it for good.
     Held,
 }
@@ -212,6 +214,9 @@ impl Place {
                     started(),
                     ended(status, Some(outcome)),
                 ]);
+            }
+            Course::Cancelled => {
+                events.extend([Event::Decided(decided(Verdict::Pass)), ended(Ending::Cancelled, None)]);
             }
             Course::Open => events.extend([Event::Decided(decided(Verdict::Pass)), started()]),
             Course::Succeeded | Course::Failed => {

@@ -11,7 +11,7 @@ mod verify;
 use cku_base::TenantPath;
 use cku_journal::Journal;
 use cku_lang::{GateBody, Type};
-use cku_learning::Following;
+use cku_learning::{FollowError, Following};
 
 use crate::{
     exit::Exit,
@@ -82,9 +82,15 @@ fn tenants(journal: &Journal, only: Option<&TenantPath>) -> Result<Vec<TenantPat
 /// What the entries of a tenant say, from the first on.
 fn followed(journal: &Journal, tenant: &TenantPath) -> Result<Following, Exit> {
     let mut following = Following::new(tenant.clone());
-    match following.follow(journal, None) {
-        Ok(()) => Ok(following),
-        Err(cku_learning::FollowError::Store(error)) => Err(problems::of_store(&error)),
+    following.follow(journal, None).map_err(|error| not_followed(&error))?;
+    Ok(following)
+}
+
+/// Shows why entries could not be followed.
+fn not_followed(error: &FollowError) -> Exit {
+    match error {
+        FollowError::Store(error) => problems::of_store(error),
+        FollowError::Bundle(error) => problems::of_bundle(error),
     }
 }
 

@@ -40,9 +40,17 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
             .map_err(|e| problems::of_store(&e))?;
         // What was settled just now may be raised again with outcomes to come, and not by those before.
         let following = followed(&journal, &tenant)?;
-        for raised in following.to_propose().filter(|raised| raised.helps()) {
+        for raised in following.to_propose() {
             let made = cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
-            let made = made.map_err(|error| not_proposed(&error))?;
+            let made = match made {
+                Ok(made) => made,
+                // The threshold was changed by others just now; the next decision tells the scope.
+                Err(error @ (ProposalError::Gone(..) | ProposalError::Moved(..))) => {
+                    output::note(format_args!("{}\n", foreign(&error.to_string())));
+                    continue;
+                }
+                Err(error) => return Err(not_proposed(&error)),
+            };
             proposed += 1;
             check::found(&journal, &mut worker, &made.diff.id, &by, &args.how, Format::Pretty)?;
         }

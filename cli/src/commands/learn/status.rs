@@ -115,6 +115,9 @@ fn line(text: &mut String, scope: &ScopeView<'_>, units: &Units) {
     let says = match (scope.raised, scope.paused) {
         (Some(raised), _) => raised_line(raised, units),
         (None, true) => "paused".to_owned(),
+        (None, false) if scope.unhelpful.is_some() => {
+            "what passes fails too often, and this threshold does not tell what does".to_owned()
+        }
         (None, false) => String::new(),
     };
     let explored = scope.settings.propensity().map_or_else(
@@ -136,9 +139,6 @@ fn raised_line(raised: &Raised, units: &Units) -> String {
     let evidence = &raised.evidence;
     let to = units.shown(&raised.threshold, evidence.to);
     match &raised.diff {
-        None if !raised.helps() => {
-            "what passes fails too often, and this threshold does not tell what does".to_owned()
-        }
         None => format!("raised: {to}; `cku learn propose` makes a diff of it"),
         Some(diff) => format!("proposed: {to}, {}", short(diff)),
     }

@@ -37,9 +37,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
             output::problem(foreign(&error.to_string()));
             return Err(Exit::Internal);
         }
-        Err(VerifyError::Follow(cku_learning::FollowError::Store(error))) => {
-            return Err(problems::of_store(&error));
-        }
+        Err(VerifyError::Follow(error)) => return Err(super::not_followed(&error)),
     };
     match args.format {
         Format::Json => output::json(&evidence)?,
