@@ -41,16 +41,21 @@ pub fn read_set(bytes: &[u8], issuer: &TrustedIssuer) -> Result<KeySet, KeyError
         return Err(unfit(&format!("it has {} keys, more than {MOST}", listed.len())));
     }
     let mut set = KeySet::default();
-    let mut kids = BTreeSet::new();
+    let (mut kids, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for (at, jwk) in listed.into_iter().enumerate() {
         let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
         match usable(jwk, issuer) {
             // One that has no name is named by its thumbprint, as RFC 7638 suggests.
             Ok(key) => {
                 let kid = kid.unwrap_or_else(|| key.id().as_str().to_owned());
-                match kids.insert(kid.clone()) {
-                    true => set.keys.push((kid, key)),
-                    false => set.skipped.push(format!("`{}`: another key has that `kid`", shown(&kid))),
+                let is_new = (kids.insert(kid.clone()), ids.insert(key.id()));
+                match is_new {
+                    (true, true) => set.keys.push((kid, key)),
+                    (false, _) => set.skipped.push(format!("`{}`: another key has that `kid`", shown(&kid))),
+                    // One key under two names would be learned and retired by turns.
+                    (_, false) => {
+                        set.skipped.push(format!("`{}`: the same key has another `kid`", shown(&kid)))
+                    }
                 }
             }
             Err(why) => {

@@ -149,7 +149,8 @@ impl From<StoreError> for OfficeError {
     }
 }
 
-/// Asks the access policies; a denial is an entry of its own.
+/// Asks the access policies; a denial is an entry of its own, in the tenant of what was asked about if whoever
+/// asks is at home there or above, else in their own: nobody writes into the chain of others by being denied.
 pub fn allowed(
     journal: &Journal,
     worker: &mut Worker,
@@ -177,7 +178,11 @@ pub fn allowed(
         bundle_revision: worker.bundle().revision(),
     };
     let subject = format!("access:{}", by.principal);
-    store::note(journal, (&resource.tenant, Kind::AccessDecided, &subject), by, &denied, Vec::new())?;
+    let home = &by.principal.tenant;
+    let place = if home.contains(&resource.tenant) { &resource.tenant } else { home };
+    // Nor does anybody make tenants that way.
+    let place = if journal.head(place).map_err(StoreError::from)?.is_some() { place } else { home };
+    store::note(journal, (place, Kind::AccessDecided, &subject), by, &denied, Vec::new())?;
     Err(AccessError::Denied { who: by.principal.clone(), action, resource: shown, why: why.to_string() })
 }
 

@@ -366,8 +366,8 @@ fn settings_of_exploration_are_read_from_the_general_to_the_single_threshold() {
         let found = bundle.exploration().of(mode, "size", threshold);
         (found.rate.get(), found.bands, found.cap)
     };
-    assert_eq!(of(None, "dev", "most"), (0, 8, 100));
-    assert_eq!(of(Some(settings), "dev", "other"), (3_000, 8, 100));
+    assert_eq!(of(None, "dev", "most"), (0, 20, 100));
+    assert_eq!(of(Some(settings), "dev", "other"), (3_000, 20, 100));
     assert_eq!(of(Some(settings), "dev", "most"), (3_000, 2, 7));
     assert_eq!(of(Some(settings), "prod", "most"), (0, 2, 7));
     let last = "modes: {prod: {exploration_rate: 0}}\nthresholds: {size.most: {exploration_rate: 9}}\n";

@@ -1,7 +1,7 @@
 //! Runs in the journal: reading one from its stream, and adding to it.
 
 use cku_authority::{StoreError, named, with_actor};
-use cku_base::{Digest, TenantPath, Timestamp, canonical};
+use cku_base::{Digest, Principal, TenantPath, Timestamp, canonical};
 use cku_gates::{RunSubmission, Submitter, read_submission};
 use cku_journal::{Command, Draft, Guard, Journal};
 use serde_json::{Value, json};
@@ -146,8 +146,8 @@ pub fn run_id(time: Timestamp, random: [u8; 10]) -> String {
 /// A name for the run that somebody submits under a key of their own: the same key, the same run. Nobody else
 /// comes to it, and it is not sortable by time.
 ///
-/// `author` is who submits, in the text form.
-pub fn run_id_of_key(author: &str, tenant: &TenantPath, key: &str) -> Result<String, StoreError> {
+/// `author` is who submits.
+pub fn run_id_of_key(author: &Principal, tenant: &TenantPath, key: &str) -> Result<String, StoreError> {
     let digest = Digest::of_canonical(&(author, tenant, key))?;
     let bits = digest.as_bytes().iter().take(16).fold(0u128, |all, byte| (all << 8) | u128::from(*byte));
     Ok(named_by(bits))

@@ -201,7 +201,7 @@ async fn dispatch(
         let who = authn::caller(local, active, &head.headers).await;
         shared.metrics.took(Stage::Authenticate, begun.elapsed());
         let who = who?;
-        shared.limiter.principal(&who.1.name)?;
+        shared.limiter.principal(who.1.principal(), &who.1.name)?;
         if let Route::Decision(id) = &route {
             return native::decision(local, who, id);
         }

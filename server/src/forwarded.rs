@@ -150,7 +150,7 @@ fn x_forwarded_for(line: &str) -> Vec<Option<IpAddr>> {
 fn forwarded(line: &str) -> Vec<Option<IpAddr>> {
     let of_element = |element: &str| {
         let mut found = None;
-        for pair in unquoted(element, ';') {
+        for pair in unquoted(element, ';')? {
             let (name, value) = pair.split_once('=')?;
             if name.trim().eq_ignore_ascii_case("for") && found.replace(value.trim()).is_some() {
                 return None;
@@ -158,17 +158,25 @@ fn forwarded(line: &str) -> Vec<Option<IpAddr>> {
         }
         address(found?.trim_matches('"'))
     };
-    unquoted(line, ',').into_iter().map(of_element).collect()
+    match unquoted(line, ',') {
+        Some(elements) => elements.into_iter().map(of_element).collect(),
+        None => vec![None],
+    }
 }
 
-/// The parts between separators that stand outside of quotes.
-fn unquoted(text: &str, separator: char) -> Vec<&str> {
-    let mut quoted = false;
-    text.split(|c: char| {
-        quoted ^= c == '"';
-        c == separator && !quoted
-    })
-    .collect()
+/// The parts between separators that stand outside of quotes (RFC 9110, section 5.6.4: a backslash quotes what
+/// follows it); none where a quote does not end, since then nobody can tell what was said by whom.
+fn unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = text
+        .split(|c: char| {
+            let literal = std::mem::take(&mut escaped);
+            escaped = quoted && c == '\\' && !literal;
+            quoted ^= c == '"' && !literal;
+            c == separator && !quoted
+        })
+        .collect();
+    (!quoted).then_some(parts)
 }
 
 /// An address, perhaps with a port; version 6 in brackets where there is one.
@@ -191,6 +199,18 @@ mod tests {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         client(peer.parse().ok(), &headers, &trusted).map_or_else(|| "nobody".to_owned(), |a| a.to_string())
+    }
+
+    #[test]
+    fn what_a_client_leaves_open_hides_no_proxy() {
+        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let said = |line: &str| forwarded(line);
+        assert_eq!(said("for=192.0.2.1, for=192.0.2.2"), [ip("192.0.2.1"), ip("192.0.2.2")]);
+        assert_eq!(said(r#"for=192.0.2.1;x="a\"b,c", for=192.0.2.2"#), [ip("192.0.2.1"), ip("192.0.2.2")]);
+        // A quote within a quote does not end it.
+        assert_eq!(said(r#"for=192.0.2.1;x="\"", for=192.0.2.2"#), [ip("192.0.2.1"), ip("192.0.2.2")]);
+        // One that does not end would make the proxy's own word a part of the client's.
+        assert_eq!(said(r#"for=192.0.2.1;x="a, for=192.0.2.2"#), [None]);
     }
 
     #[test]

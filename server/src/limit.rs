@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
+use cku_base::Principal;
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock, clock::DefaultClock};
 
 use crate::{answer::Problem, forwarded};
@@ -12,7 +13,7 @@ const KEPT: usize = 65_536;
 /// How often each address and each principal may ask; with a burst of a second's worth.
 pub(crate) struct Limiter {
     addresses: Option<DefaultKeyedRateLimiter<IpAddr>>,
-    principals: Option<DefaultKeyedRateLimiter<String>>,
+    principals: Option<DefaultKeyedRateLimiter<Principal>>,
     clock: DefaultClock,
 }
 
@@ -39,12 +40,14 @@ impl Limiter {
     }
 
     /// Counts a request by somebody who is known.
-    pub(crate) fn principal(&self, name: &str) -> Result<(), Problem> {
+    ///
+    /// Names are those of a tenant: somebody of the same name elsewhere is somebody else.
+    pub(crate) fn principal(&self, who: &Principal, name: &str) -> Result<(), Problem> {
         let Some(limiter) = &self.principals else { return Ok(()) };
         if limiter.len() > KEPT {
             limiter.retain_recent();
         }
-        limiter.check_key(&name.to_owned()).map_err(|not| {
+        limiter.check_key(who).map_err(|not| {
             self.too_many(&format!("`{name}`"), not.wait_time_from(self.clock.now()), not.quota())
         })
     }
@@ -66,10 +69,16 @@ mod tests {
     #[test]
     fn each_is_counted_on_its_own_and_without_a_limit_nobody_is() {
         let limiter = Limiter::new(None, NonZeroU32::new(2));
-        assert!(limiter.principal("user:a").is_ok() && limiter.principal("user:a").is_ok());
-        let problem = limiter.principal("user:a").unwrap_err();
+        let ask = |id: &str, tenant: &str| {
+            let kind = cku_base::PrincipalKind::User;
+            let who = Principal { kind, id: id.parse().unwrap(), tenant: tenant.parse().unwrap() };
+            limiter.principal(&who, &who.to_string())
+        };
+        assert!(ask("a", "acme").is_ok() && ask("a", "acme").is_ok());
+        let problem = ask("a", "acme").unwrap_err();
         assert_eq!(problem.status.as_u16(), 429);
-        assert!(limiter.principal("user:b").is_ok());
+        assert!(ask("b", "acme").is_ok());
+        assert!(ask("a", "globex").is_ok(), "of the same name, and somebody else");
         let address = Some(IpAddr::from([127, 0, 0, 1]));
         assert!((0..100).all(|_| limiter.address(address).is_ok()));
         let limiter = Limiter::new(NonZeroU32::new(1), None);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::Limits;
 
 /// How a connection of HTTP/2 begins (RFC 9113, section 3.4); no method does.
-const HTTP2: &[u8] = b"PRI";
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How a connection was used.
 pub(crate) struct Use {

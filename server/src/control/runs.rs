@@ -46,7 +46,9 @@ pub(super) fn submit(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
     let time = desk.now();
     let id = match &request.key {
         None => run_id(time, random),
-        Some(key) => cku_runs::run_id_of_key(&desk.caller.name, &tenant, key).map_err(|e| of_store(&e))?,
+        Some(key) => {
+            cku_runs::run_id_of_key(desk.caller.principal(), &tenant, key).map_err(|e| of_store(&e))?
+        }
     };
     let (by, workspace) = (desk.by().clone(), String::new());
     let wanted = cku_runs::Request { id, tenant, mode, by, submission, workspace, confined: true, time };

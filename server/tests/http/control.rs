@@ -547,3 +547,17 @@ fn a_learner_beside_the_server_looks_at_what_is_recorded() {
     }
     assert!(before.get("/metrics", "").body.contains("cku_learner_well 0"), "nobody learns unless asked to");
 }
+
+#[test]
+fn nobody_writes_into_the_chains_of_others_by_being_denied() {
+    let office = Office::new();
+    let stranger = office.token(PrincipalKind::Agent, "stranger", "globex");
+    let before = office.place.journal.tenants().unwrap();
+    for tenant in ["acme/payments", "acme", "nowhere/at/all"] {
+        let stop = json!({"on": true, "tenant": tenant, "reason": "mischief"});
+        assert_eq!(office.post("/v1/killswitch", &stranger, &stop).status, 403);
+    }
+    let mut after = office.place.journal.tenants().unwrap();
+    after.retain(|tenant| !before.contains(tenant));
+    assert_eq!(after, ["globex".parse::<TenantPath>().unwrap()], "the denials are in their own");
+}
