@@ -371,7 +371,7 @@ fn settings_of_exploration_are_read_from_the_general_to_the_single_threshold() {
     assert_eq!(of(Some(settings), "dev", "most"), (3_000, 2, 7));
     assert_eq!(of(Some(settings), "prod", "most"), (0, 2, 7));
     let last = "modes: {prod: {exploration_rate: 0}}\nthresholds: {size.most: {exploration_rate: 9}}\n";
-    assert_eq!(of(Some(last), "prod", "most"), (9, 8, 100), "a threshold has the last word");
+    assert_eq!(of(Some(last), "prod", "most"), (9, 20, 100), "a threshold has the last word");
 }
 
 #[test]
