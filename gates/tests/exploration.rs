@@ -77,7 +77,7 @@ entity Gate { tenant: Tenant, name: String, authors: Set<String> };
 action "gate:approve", "gate:reject" appliesTo { principal: [User, ServiceAccount, Agent], resource: [Gate] };
 "#;
 
-const LEARNER: &str = "defaults: {exploration_rate: 3000}\nmodes: {calm: {exploration_rate: 0}}\n\
+const LEARNER: &str = "defaults: {exploration_rate: 3000, exploration_bands: 8}\nmodes: {calm: {exploration_rate: 0}}\n\
                        thresholds: {operations.max_risk: {exploration_bands: 2}}\n";
 
 fn bundle_with(learner: Option<&str>) -> Arc<Bundle> {

@@ -54,11 +54,14 @@ pub(crate) fn load(
     built.map_err(refused).ok()
 }
 
-/// An error with what is behind it.
+/// Why entities do not fit together. Which of those in a circle Cedar names is a matter of chance, so none is.
 fn why(error: &dyn std::error::Error) -> String {
     let behind = std::iter::successors(error.source(), |error| error.source());
-    behind
-        .fold(format!("the entities do not fit together: {error}"), |told, error| format!("{told}: {error}"))
+    let told = behind.fold(error.to_string(), |told, error| format!("{told}: {error}"));
+    match told.contains("cycle") {
+        true => "the parents in `$in` go round in a circle".to_owned(),
+        false => format!("the entities do not fit together: {told}"),
+    }
 }
 
 fn policies(
