@@ -12,7 +12,7 @@ use cku_learner::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    following::{FollowError, Following, Raised},
+    following::{FollowError, Following, Raised, Told},
     notes::{LearnerProposed, SUBJECT},
 };
 
@@ -197,7 +197,7 @@ pub(crate) fn details(
     }
     let scope = (raised.mode.as_str(), raised.threshold.as_str());
     let told = Following::told(journal, tenant, scope, raised.seq)?;
-    Ok(told.and_then(|(tables, start, events)| {
+    Ok(told.and_then(|Told { tables, start, events }| {
         // What came with the same entry after it was raised is no part of what raised it.
         (0..events.len()).rev().find_map(|at| gather(&tables, start, events.get(..=at)?).ok())
     }))

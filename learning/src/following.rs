@@ -94,6 +94,15 @@ struct ScopeFollowed {
     told: Option<(Cut, Vec<ScopeEvent>)>,
 }
 
+/// All that a scope was told.
+pub(crate) struct Told {
+    /// Under what.
+    pub(crate) tables: Arc<Tables>,
+    /// The threshold that it began with.
+    pub(crate) start: Cut,
+    pub(crate) events: Vec<ScopeEvent>,
+}
+
 /// A scope, to look at.
 #[derive(Debug, Clone)]
 pub struct ScopeView<'f> {
@@ -181,21 +190,20 @@ impl Following {
         }
     }
 
-    /// All that a scope was told up to an entry, and the threshold that it began with; with what it was told
-    /// under. None where there is no such scope.
+    /// All that a scope was told up to an entry; none where there is no such scope.
     pub(crate) fn told(
         journal: &Journal,
         tenant: &TenantPath,
         (mode, threshold): (&str, &str),
         until: u64,
-    ) -> Result<Option<(Arc<Tables>, Cut, Vec<ScopeEvent>)>, FollowError> {
+    ) -> Result<Option<Told>, FollowError> {
         let keeps = Some((mode.to_owned(), threshold.to_owned()));
         let mut following = Self { keeps, ..Self::new(tenant.clone()) };
         following.follow(journal, Some(until))?;
         let scope = following.scopes.remove(mode).and_then(|mut scopes| scopes.remove(threshold));
         Ok(scope.and_then(|scope| {
             let tables = scope.tables();
-            scope.told.map(|(start, events)| (tables, start, events))
+            scope.told.map(|(start, events)| Told { tables, start, events })
         }))
     }
 

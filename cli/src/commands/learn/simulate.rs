@@ -217,7 +217,7 @@ impl Simulated {
         let seconds = Arc::new(AtomicU64::new(0));
         let of = seconds.clone();
         let clock = move || begun.after(Duration::from_secs(of.load(Ordering::SeqCst))).unwrap_or(begun);
-        let key = SigningKey::from_seed(&Digest::of(begun.to_string().as_bytes()).as_bytes().to_owned());
+        let key = SigningKey::from_seed(Digest::of(begun.to_string().as_bytes()).as_bytes());
         let kinds = [PrincipalKind::User, PrincipalKind::ServiceAccount];
         let trusted = TrustedKey::new(key.public_key(), ISSUER, TenantPath::root(), kinds);
         let settings = [("data/cku/learner.yaml", SETTINGS), BUDGET];
