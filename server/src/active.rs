@@ -80,6 +80,14 @@ impl Active {
         placed.and_then(|placed| self.bundles.get(&placed.activated.revision))
     }
 
+    /// The same policies, and nobody who may ask.
+    fn without_anybody(&self, number: u64) -> Self {
+        let (rollout, bundles) = (self.rollout.clone(), self.bundles.clone());
+        // Without keys every token is refused; without a trust there is no local user either.
+        let trust = Trust::new(Vec::new(), "nobody").ok();
+        Self { number, rollout, bundles, grants: Vec::new(), trust, local: None }
+    }
+
     /// The bundle of what is tried.
     pub(crate) fn tried(&self, placed: Option<&Placed>) -> Option<(Digest, &Arc<Bundle>)> {
         let activated = &placed?.activated;
@@ -190,7 +198,15 @@ impl Current {
             Ok(Views { policies, lost }) => (policies, lost),
             Err(error) => ((before.rollout.clone(), before.bundles.clone()), Some(error)),
         };
-        let made = make(&self.journal, mark.number + 1, views)?;
+        let made = match make(&self.journal, mark.number + 1, views) {
+            Ok(made) => made,
+            Err(error) => {
+                // Who is trusted cannot be told, so nobody is: what was revoked must not count on.
+                mark.number += 1;
+                self.active.store(Arc::new(before.without_anybody(mark.number)));
+                return Err(error);
+            }
+        };
         let other = made.rollout.latest != before.rollout.latest;
         self.active.store(Arc::new(made));
         *mark =

@@ -6,7 +6,7 @@ use cku_engine::access::Resource;
 use cku_gates::{ApprovalDecision, Ballot, Verdict, VoterKind, read_submission};
 use cku_journal::Kind;
 use cku_runs::{
-    ActError, Beside, Command, Decided, GatingError, Label, Run, RunRow, Strategy, Trial, WaitingFor,
+    ActError, Beside, Command, Decided, GatingError, Label, Run, RunRow, Status, Strategy, Trial, WaitingFor,
     document, gate_trying, run_id,
 };
 use hyper::StatusCode;
@@ -124,8 +124,13 @@ pub(crate) fn may_create(desk: &Desk, tenant: &TenantPath, mode: &str) -> Result
     Err(Problem::denied(format!("`{}` may not start work in {tenant} in {}", desk.caller.name, shown(mode))))
 }
 
-/// Asks the gates about a run; what they say is durable when this returns.
+/// Asks the gates about a run; what they say is durable when this returns. A run that ended is asked about no
+/// more: what it was let do is over.
 pub(crate) fn ask_gates(desk: &Desk, run: Run) -> Result<Value, Problem> {
+    if let Status::Ended(ending) = run.status {
+        let ending = ending.as_str();
+        return Err(Problem::conflict(format!("the run `{}` has ended: {ending}; submit another", run.id)));
+    }
     let (mode, shared) = (run.submitted.mode.clone(), &desk.shared);
     let rollout = &desk.active.rollout;
     let canary = desk.active.tried(rollout.canary_of(&mode, &run.id));
@@ -270,6 +275,8 @@ pub(super) fn act(desk: &Desk, id: &str, act: &str, request: &Request) -> Result
         }),
         "gates" => {
             nothing_else(&members)?;
+            // What they say is an entry, and may end the run: looking at it is not enough.
+            may_create(desk, &run.tenant, &run.submitted.mode)?;
             return Ok(answer::json(&ask_gates(desk, run)?));
         }
         other => return Err(Problem::nowhere(format!("nothing is done to a run by `{}`", shown(other)))),

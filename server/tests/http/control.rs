@@ -561,3 +561,18 @@ fn nobody_writes_into_the_chains_of_others_by_being_denied() {
     after.retain(|tenant| !before.contains(tenant));
     assert_eq!(after, ["globex".parse::<TenantPath>().unwrap()], "the denials are in their own");
 }
+
+#[test]
+fn the_gates_are_asked_again_by_those_who_may_start_work_and_not_about_what_is_over() {
+    let office = Office::new();
+    let id = office.submit("staging").json()["run"].as_str().unwrap().to_owned();
+    let gates = format!("/v1/runs/{id}/gates");
+    let denied = office.post(&gates, &office.person("rhea"), &json!({}));
+    assert_eq!(denied.status, 403, "a reviewer may look at it, and no more: {denied:?}");
+    assert_eq!(office.post(&gates, &office.ci(), &json!({})).status, 200);
+    let cancelled = office.post(&format!("/v1/runs/{id}/cancel"), &office.ci(), &json!({}));
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+    let over = office.post(&gates, &office.ci(), &json!({}));
+    assert_eq!(over.status, 409, "{over:?}");
+    assert_eq!(office.get(&format!("/v1/runs/{id}"), &office.ci()).json()["status"], "cancelled");
+}

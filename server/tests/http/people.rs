@@ -236,6 +236,16 @@ fn a_trial_that_cannot_be_loaded_is_told_and_what_is_active_decides() {
 }
 
 #[test]
+fn where_it_cannot_be_told_who_is_trusted_nobody_is() {
+    let people = people();
+    let gateway = people.gateway();
+    assert_eq!(people.ask("/access/v1/evaluation", &gateway).status, 200);
+    let unreadable = json!({"id": "evil", "key": {"id": "evil", "tenant": "/"}});
+    people.note(Kind::KeyTrusted, "keys", &unreadable);
+    people.until(&gateway, 401);
+}
+
+#[test]
 fn a_local_journal_takes_no_tokens() {
     let place = Place::authzen();
     let came = Connection::open(place.at()).post(
