@@ -50,6 +50,7 @@ mod settings;
 mod sources;
 mod target;
 mod tighten;
+mod watch;
 
 pub use bands::BandCounts;
 pub use change_point::{Cusum, Increments};
@@ -62,3 +63,4 @@ pub use settings::{Declared, Settings, SettingsError};
 pub use sources::{Source, TightenDetector};
 pub use target::Prediction;
 pub use tighten::{Factor, Factors, Mixture, RATIOS, Statistic};
+pub use watch::Watch;

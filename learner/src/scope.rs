@@ -14,6 +14,7 @@ use crate::{
     sources::{Source, TightenDetector},
     target::Prediction,
     tighten::Factors,
+    watch::Watch,
 };
 
 /// What is learned about: a threshold of a gate, in a mode, for a tenant.
@@ -54,6 +55,13 @@ pub enum Event {
     Held(Band),
     /// A run's outcome is final for the detectors.
     Matured(Matured),
+    /// A canary tries this threshold from now on, beside the active one.
+    Trial {
+        /// The threshold.
+        cut: Cut,
+    },
+    /// The final outcome of a run that a canary decided: only the watch takes it in.
+    Tried(Matured),
     /// A threshold became active: a proposal of the learner, or another one.
     Adopted {
         /// The new threshold.
@@ -95,6 +103,8 @@ pub struct Proposal {
     pub to: Cut,
     /// For a tightening: it ends by itself after so many outcomes, unless the outcomes confirm it.
     pub expires_after: Option<u32>,
+    /// Whether it takes a loosening back, since what passes since then fails too often.
+    pub takes_back: bool,
 }
 
 /// What a scope has to say.
@@ -108,6 +118,8 @@ pub enum Notice {
     Expire(Cut),
     /// A tightening ran out, and stays.
     Confirm,
+    /// What a canary lets pass at this threshold fails too often.
+    Failing(Cut),
 }
 
 /// Looks at a tightening that is to end; after the last it stays.
@@ -179,6 +191,8 @@ pub struct ScopeState {
     loosenings_left: u32,
     cooling: u32,
     temporary: Option<Temporary>,
+    watch: Option<Watch>,
+    watches_left: u32,
     /// How often the evidence for tightening began anew, and for loosening.
     generations: (u32, u32),
 }
@@ -199,6 +213,8 @@ impl ScopeState {
             loosenings_left: settings.get().loosenings,
             cooling: 0,
             temporary: None,
+            watch: None,
+            watches_left: settings.get().loosenings,
             generations: (0, 0),
         }
     }
@@ -223,6 +239,11 @@ impl ScopeState {
         &self.loosen
     }
 
+    /// The watch over the last loosening, while it lasts.
+    pub fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
+    }
+
     /// The counts of the bands.
     pub fn counts(&self) -> &BandCounts {
         &self.counts
@@ -238,7 +259,8 @@ impl ScopeState {
 
     /// The bytes that the state takes, with what it points to.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.tighten.bytes() + self.loosen.bytes() + self.counts.bytes()
+        let watch = self.watch.as_ref().map_or(0, Watch::bytes);
+        size_of::<Self>() + self.tighten.bytes() + self.loosen.bytes() + self.counts.bytes() + watch
     }
 
     /// Takes in one event.
@@ -246,11 +268,21 @@ impl ScopeState {
         match event {
             Event::Held(band) => self.counts.decided(*band, tables.growth),
             Event::Matured(matured) => return self.matured(tables, matured),
+            Event::Trial { cut } => {
+                if *cut > self.cut {
+                    self.begin_watch(tables, *cut);
+                }
+            }
+            Event::Tried(matured) => {
+                let alarm = self.watched(tables, matured) && matured.cut > self.cut;
+                return alarm.then_some(Notice::Failing(matured.cut));
+            }
             Event::Adopted { cut, proposed } => self.adopted(tables, *cut, *proposed),
             Event::Declined => {
-                if self.open.take().is_some() {
+                if let Some(declined) = self.open.take() {
                     // What was declined is not proposed again on the same evidence.
                     self.restart_detectors();
+                    self.watch = self.watch.take().filter(|_| !declined.takes_back);
                     self.cooling = tables.settings.get().cool_down;
                 } else if let Some(temporary) = &mut self.temporary
                     && temporary.said.take().is_some()
@@ -264,12 +296,13 @@ impl ScopeState {
             Event::Redefined { cut } => {
                 let frozen = self.frozen;
                 let (in_window, loosenings_left) = (self.in_window, self.loosenings_left);
+                let watches_left = self.watches_left;
                 self.restart_detectors();
                 let loosen = self.loosen.clone();
                 // Budgets belong to the window, not to the definition.
                 let generations = self.generations;
                 let new = Self::new(tables, *cut);
-                *self = Self { frozen, in_window, loosenings_left, loosen, generations, ..new };
+                *self = Self { frozen, in_window, loosenings_left, watches_left, loosen, generations, ..new };
             }
         }
         None
@@ -290,6 +323,7 @@ impl ScopeState {
                 self.counts.change_point();
             }
         }
+        let fails = self.watched(tables, matured) && matured.cut == self.cut;
         // A run that was decided at another threshold had another chance of being explored.
         if let Route::Certifying(evidence) = matured.route
             && matured.cut == self.cut
@@ -303,7 +337,8 @@ impl ScopeState {
         if self.open.is_some() || self.frozen || goes_back {
             return expired;
         }
-        if self.cooling > 0 || expired.is_some() {
+        let back = if fails { self.taking_back() } else { None };
+        if (self.cooling > 0 && back.is_none()) || expired.is_some() {
             return expired;
         }
         let alarm = || self.tighten.alarm(&tables.factors, tables.tighten_level);
@@ -311,6 +346,7 @@ impl ScopeState {
         // for the next one, and nothing is loosened meanwhile, whatever was certified.
         let proposal = match matured.tighten {
             Loss::NONE => self.loosening(tables).filter(|_| !alarm()),
+            _ if back.is_some() => back,
             _ if alarm() => self.tightening(tables),
             _ => self.loosening(tables),
         }?;
@@ -318,11 +354,45 @@ impl ScopeState {
         Some(Notice::Propose(proposal))
     }
 
+    /// Takes an outcome in under the watch; whether its level is reached.
+    fn watched(&mut self, tables: &Tables, matured: &Matured) -> bool {
+        let declared = tables.settings.get();
+        let lasts = declared.watch.min(declared.window);
+        self.watch = self.watch.take().filter(|watch| watch.outcomes() < lasts);
+        let Some(watch) = &mut self.watch else { return false };
+        if matured.cut != watch.to() || !matured.route.passed() {
+            return false;
+        }
+        let (level, outcome) = (tables.settings.watch_level(), (matured.source, matured.tighten));
+        watch.observe(&tables.factors, level, declared.left_out, outcome)
+    }
+
+    /// Back to where the watched loosening came from.
+    fn taking_back(&self) -> Option<Proposal> {
+        let to = self.watch.as_ref()?.from();
+        let (direction, from) = (Direction::Tighten, self.cut);
+        Some(Proposal { direction, from, to, expires_after: None, takes_back: true })
+    }
+
+    /// Watches a loosening to this threshold, while the window has watches left; what a canary tried before it
+    /// became active is watched on.
+    fn begin_watch(&mut self, tables: &Tables, to: Cut) {
+        if self.watch.as_ref().is_some_and(|watch| watch.to() == to && watch.from() == self.cut) {
+            return;
+        }
+        self.watch = None;
+        if to > self.cut && tables.settings.get().watch > 0 && self.watches_left > 0 {
+            self.watches_left -= 1;
+            self.watch = Some(Watch::new(self.cut, to));
+        }
+    }
+
     /// δ holds for each window of N outcomes; the next one begins without evidence of this one.
     fn count_in_window(&mut self, settings: &Settings) {
         if self.in_window >= settings.get().window {
             self.in_window = 0;
             self.loosenings_left = settings.get().loosenings;
+            self.watches_left = settings.get().loosenings;
             self.tighten.restart();
             self.loosen = LoosenDetector::new(settings);
             self.generations = (self.generations.0 + 1, self.generations.1 + 1);
@@ -340,6 +410,7 @@ impl ScopeState {
             from: self.cut,
             to,
             expires_after,
+            takes_back: false,
         })
     }
 
@@ -355,7 +426,8 @@ impl ScopeState {
         if to.0 < tables.bands && self.loosen.expects_more(bets) {
             return None;
         }
-        let proposal = Proposal { direction: Direction::Loosen, from: self.cut, to, expires_after: None };
+        let (direction, from) = (Direction::Loosen, self.cut);
+        let proposal = Proposal { direction, from, to, expires_after: None, takes_back: false };
         (to > self.cut).then_some(proposal)
     }
 
@@ -380,6 +452,7 @@ impl ScopeState {
                 .filter(|temporary| ended && cut < temporary.from)
                 .map(|temporary| Temporary { outcomes_left: expiry, said: None, ..temporary }),
         };
+        self.begin_watch(tables, cut);
         self.cut = cut;
         self.cooling = tables.settings.get().cool_down;
         self.tighten.restart();

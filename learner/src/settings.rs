@@ -50,6 +50,8 @@ pub struct Declared {
     pub profile_half_life: u32,
     /// The outcomes after which a tightening ends by itself unless confirmed; 0 for never, else 50 to N.
     pub burst_expiry: u32,
+    /// The outcomes for which a loosening is watched, at most N; 0 for never, else 50 to 10,000,000.
+    pub watch: u32,
 }
 
 impl Default for Declared {
@@ -72,6 +74,7 @@ impl Default for Declared {
             half_life: 1_000,
             profile_half_life: 5_000,
             burst_expiry: 500,
+            watch: 1_000,
         }
     }
 }
@@ -92,7 +95,7 @@ impl Settings {
     /// Checks each number against its range; NaN is in none.
     pub fn check(declared: Declared) -> Result<Self, SettingsError> {
         let d = &declared;
-        let checks: [(&'static str, String, bool, &'static str); 15] = [
+        let checks: [(&'static str, String, bool, &'static str); 16] = [
             ("epsilon", d.epsilon.to_string(), (0.0001..=0.5).contains(&d.epsilon), "0.0001 to 0.5"),
             ("delta", d.delta.to_string(), (1e-9..=0.5).contains(&d.delta), "1e-9 to 0.5"),
             ("window", d.window.to_string(), (100..=10_000_000).contains(&d.window), "100 to 10000000"),
@@ -133,6 +136,12 @@ impl Settings {
                 d.burst_expiry == 0 || (50..=d.window).contains(&d.burst_expiry),
                 "0, or 50 up to the window",
             ),
+            (
+                "watch",
+                d.watch.to_string(),
+                d.watch == 0 || (50..=10_000_000).contains(&d.watch),
+                "0, or 50 to 10000000",
+            ),
         ];
         match checks.into_iter().find(|(.., holds, _)| !holds) {
             Some((name, given, _, wanted)) => Err(SettingsError { name, given, wanted }),
@@ -170,6 +179,11 @@ impl Settings {
     /// (J + L)/δ, the level of the loosen detector.
     pub fn loosen_level(&self) -> f64 {
         f64::from(self.starts()) / self.0.delta
+    }
+
+    /// (L + 1)/δ, the level of the watch over a loosening.
+    pub fn watch_level(&self) -> f64 {
+        f64::from(self.0.loosenings + 1) / self.0.delta
     }
 
     /// The probability of exploration, where there is any.

@@ -16,7 +16,7 @@ pub struct Source(pub u32);
 
 /// Accounts of sources. Past so many, several sources share one and are left out together, which errs toward no
 /// alarm.
-const ACCOUNTS: usize = 64;
+pub(crate) const ACCOUNTS: usize = 64;
 
 /// Past this a running product is taken into the accounts, long before it leaves the range of floats.
 const LARGE: f64 = 1e60;

@@ -38,7 +38,7 @@ impl Learner for Certified<'_> {
         match self.state.apply(self.tables, event)? {
             Notice::Propose(Proposal { to, .. }) => Some(Said { to, expiry: false }),
             Notice::Expire(to) => Some(Said { to, expiry: true }),
-            Notice::Confirm => None,
+            Notice::Confirm | Notice::Failing(_) => None,
         }
     }
 

@@ -30,7 +30,7 @@ impl Learner for Recorder<'_> {
                 Some(Said { to: proposal.to, expiry: false })
             }
             Notice::Expire(to) => Some(Said { to, expiry: true }),
-            Notice::Confirm => None,
+            Notice::Confirm | Notice::Failing(_) => None,
         }
     }
 

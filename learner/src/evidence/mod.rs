@@ -1,27 +1,23 @@
 //! The evidence of a proposal: every number recomputed from the scope's events, and the same to the last bit.
 
-use std::collections::BTreeMap;
+mod basis;
+mod estimates;
 
 use cku_base::{Digest, canonical::CanonicalError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    confidence,
     grid::Cut,
-    loosen::{Bets, LoosenDetector},
     loss::Loss,
-    ranking,
-    route::{Certifying, Route},
-    scope::{Direction, Event, Matured, Notice, Proposal, ScopeState, Tables},
+    scope::{Direction, Event, Notice, Proposal, ScopeState, Tables},
     settings::{Declared, Settings},
-    sources::{Source, TightenDetector},
-    tighten::Factors,
+    sources::Source,
 };
+pub use basis::ranking_value;
+use basis::{Basis, outcome};
 
 /// The points that are kept of the course of an e-value.
 const POINTS: usize = 64;
-/// The level of the intervals of rates.
-const ALPHA: f64 = 0.05;
 
 /// What a proposal rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +29,7 @@ pub struct Evidence {
     /// The detector's e-value. A loosening stays certified once every candidate up to it reached the level, so it
     /// may be below it again; the course shows it.
     pub e_value: f64,
-    /// N/δ or (J + L)/δ, over the same unit as the e-value.
+    /// N/δ, (J + L)/δ, or (L + 1)/δ where a loosening is taken back, over the same unit as the e-value.
     pub level: f64,
     /// The e-value by outcomes since the detector started, at most 64 points; the last is the proposal.
     pub course: Vec<Point>,
@@ -43,7 +39,7 @@ pub struct Evidence {
     pub before: Rate,
     /// The rate of what would pass.
     pub after: Rate,
-    /// The least e-value when one source is left out, and which; for a tightening with m > 0.
+    /// The least e-value when one source is left out, and which; for a tightening with m > 0; a watch does not say which.
     pub leave_one_out: Option<LeftOut>,
     /// What each source contributed since the detector started, the most losses first, at most 20.
     pub sources: Vec<Share>,
@@ -184,32 +180,27 @@ impl Evidence {
 pub fn gather(tables: &Tables, start: Cut, events: &[Event]) -> Result<Evidence, EvidenceError> {
     let replayed = replay(tables, start, events);
     let Some(proposal) = replayed.proposal else { return Err(EvidenceError::NoProposal(events.len())) };
-    let (began, cut) = match proposal.direction {
-        Direction::Tighten => replayed.tighten,
-        Direction::Loosen => replayed.loosen,
-    };
+    let basis = Basis::of(&proposal);
+    let (began, cut) = replayed.began(basis);
     let segment = events.get(began..).unwrap_or_default();
-    let matured = || segment.iter().filter_map(matured);
-    let settings = tables.settings().get();
-    let (e_value, level) = reading(tables, &replayed.state, &proposal);
-    let sources = sources(matured());
-    let (least, source) = replayed.state.tighten().least(tables.factors());
-    let leave_one_out = (proposal.direction == Direction::Tighten && settings.left_out > 0)
-        .then_some(LeftOut { source, e_value: least });
-    let since = replayed.state.counts().since_change();
+    let outcomes = || segment.iter().filter_map(|event| basis.takes(event));
+    let settings = tables.settings();
+    let state = &replayed.state;
+    let leave_one_out = (proposal.direction == Direction::Tighten && settings.get().left_out > 0)
+        .then(|| basis.without_one(tables, state));
     Ok(Evidence {
-        claim: claim(settings, proposal.direction),
+        claim: claim(settings.get(), basis),
         proposal,
-        e_value,
-        level,
+        e_value: basis.value(tables, state, &proposal),
+        level: basis.level(settings),
         course: course(tables, start, &proposal, events, began),
-        outcomes_since_change: since,
-        before: rate(matured(), proposal.from),
-        after: rate(matured(), proposal.to),
+        outcomes_since_change: state.counts().since_change(),
+        before: estimates::rate(outcomes(), proposal.from),
+        after: estimates::rate(outcomes(), proposal.to),
         leave_one_out,
-        sources,
-        sensitivity: sensitivity(tables, cut, &proposal, segment),
-        counterfactual: counterfactual(segment, &proposal),
+        sources: estimates::sources(outcomes()),
+        sensitivity: sensitivity(settings.get(), basis, cut, &proposal, segment),
+        counterfactual: estimates::counterfactual(segment, &proposal),
         earlier: replayed.earlier,
         events: Digest::of_canonical(&events)?,
     })
@@ -227,34 +218,47 @@ pub fn verify(
     if found == claimed { Ok(evidence) } else { Err(EvidenceError::Differs { claimed, found }) }
 }
 
+/// The places of the first event that each detector knows, and the thresholds that were active there.
 struct Replayed {
     state: ScopeState,
     proposal: Option<Proposal>,
-    /// The places of the first event that the detectors for tightening and for loosening know, and the thresholds
-    /// that were active there.
     tighten: (usize, Cut),
     loosen: (usize, Cut),
+    watch: (usize, Cut),
     earlier: Vec<(u64, Cut)>,
 }
 
+impl Replayed {
+    fn began(&self, basis: Basis) -> (usize, Cut) {
+        match basis {
+            Basis::Tighten => self.tighten,
+            Basis::Loosen => self.loosen,
+            Basis::Watch { .. } => self.watch,
+        }
+    }
+}
+
 fn replay(tables: &Tables, start: Cut, events: &[Event]) -> Replayed {
-    let mut state = ScopeState::new(tables, start);
-    let began = (0, start);
-    let mut replayed =
-        Replayed { state: state.clone(), proposal: None, tighten: began, loosen: began, earlier: Vec::new() };
+    let state = ScopeState::new(tables, start);
+    let (tighten, loosen, watch) = ((0, start), (0, start), (0, start));
+    let mut replayed = Replayed { state, proposal: None, tighten, loosen, watch, earlier: Vec::new() };
     for (at, event) in events.iter().enumerate() {
+        let state = &mut replayed.state;
         let generations =
             [Direction::Tighten, Direction::Loosen].map(|direction| state.generation(direction));
         let cut = state.cut();
         let notice = state.apply(tables, event);
         // An outcome that opens a window is the first of it; other events only clear the way.
-        let next = (if matured(event).is_some() { at } else { at + 1 }, state.cut());
+        let next = (if outcome(event).is_some() { at } else { at + 1 }, state.cut());
         let [tighten, loosen] = generations;
         if state.generation(Direction::Tighten) != tighten {
             replayed.tighten = next;
         }
         if state.generation(Direction::Loosen) != loosen {
             replayed.loosen = next;
+        }
+        if state.watch().is_some_and(|watch| watch.outcomes() == 0) {
+            replayed.watch = (at + 1, state.cut());
         }
         if state.cut() != cut {
             replayed.earlier.push((at as u64, cut));
@@ -264,17 +268,19 @@ fn replay(tables: &Tables, start: Cut, events: &[Event]) -> Replayed {
             _ => None,
         };
     }
-    replayed.state = state;
     replayed
 }
 
-fn claim(settings: &Declared, direction: Direction) -> Claim {
-    let claimed = match direction {
-        Direction::Tighten => {
+fn claim(settings: &Declared, basis: Basis) -> Claim {
+    let claimed = match basis {
+        Basis::Tighten => {
             "within N outcomes a gate that stays within ε is proposed to be tightened with probability at most δ"
         }
-        Direction::Loosen => {
+        Basis::Loosen => {
             "within N outcomes a loosening to a failure rate above ε is proposed with probability at most δ"
+        }
+        Basis::Watch { .. } => {
+            "within N outcomes a loosening that stays within ε is proposed to be taken back with probability at most δ"
         }
     };
     Claim {
@@ -286,40 +292,20 @@ fn claim(settings: &Declared, direction: Direction) -> Claim {
     }
 }
 
-/// The value that speaks for a proposal, and its level.
-fn reading(tables: &Tables, state: &ScopeState, proposal: &Proposal) -> (f64, f64) {
-    match proposal.direction {
-        Direction::Tighten => (state.tighten().value(tables.factors()), tables.settings().tighten_level()),
-        Direction::Loosen => {
-            (weakest(state.loosen(), state.cut(), proposal.to), tables.settings().loosen_level())
-        }
-    }
-}
-
-/// The least wealth of the candidates up to a threshold.
-fn weakest(detector: &LoosenDetector, cut: Cut, to: Cut) -> f64 {
-    let bands = usize::from(to.0.saturating_sub(cut.0));
-    let least = detector.wealth().take(bands).fold(f64::INFINITY, f64::min);
-    if least.is_finite() { least } else { 0.0 }
-}
-
-fn matured(event: &Event) -> Option<&Matured> {
-    if let Event::Matured(matured) = event { Some(matured) } else { None }
-}
-
 /// The readings of the detector since it began.
 fn course(tables: &Tables, start: Cut, proposal: &Proposal, events: &[Event], began: usize) -> Vec<Point> {
-    let total = events.iter().skip(began).filter(|event| matured(event).is_some()).count();
+    let basis = Basis::of(proposal);
+    let total = events.iter().skip(began).filter(|event| basis.takes(event).is_some()).count();
     let every = total.div_ceil(POINTS).max(1);
     let mut state = ScopeState::new(tables, start);
     let mut points = Vec::new();
     let mut outcomes = 0usize;
     for (at, event) in events.iter().enumerate() {
         state.apply(tables, event);
-        if at >= began && matured(event).is_some() {
+        if at >= began && basis.takes(event).is_some() {
             outcomes += 1;
             if outcomes == total || outcomes.is_multiple_of(every) {
-                let e_value = reading(tables, &state, proposal).0;
+                let e_value = basis.value(tables, &state, proposal);
                 points.push(Point { outcomes: outcomes as u32, e_value });
             }
         }
@@ -328,110 +314,20 @@ fn course(tables: &Tables, start: Cut, proposal: &Proposal, events: &[Event], be
 }
 
 /// The e-value under other assumptions, by detectors that see the same outcomes; `cut` was active at the first.
-fn sensitivity(tables: &Tables, cut: Cut, proposal: &Proposal, segment: &[Event]) -> Vec<Variation> {
-    let declared = tables.settings().get();
+fn sensitivity(
+    declared: &Declared,
+    basis: Basis,
+    cut: Cut,
+    proposal: &Proposal,
+    segment: &[Event],
+) -> Vec<Variation> {
     let variations = [(0.8, 0.0), (1.0, 0.0), (1.2, 0.0), (1.0, 0.01), (1.0, 0.02)];
     let vary = |(times, more): (f64, f64)| {
         let epsilon = declared.epsilon * times;
         let label_noise = declared.label_noise + more;
         let settings = Settings::check(Declared { epsilon, label_noise, ..declared.clone() }).ok()?;
-        let (e_value, level) = match proposal.direction {
-            Direction::Tighten => (tighten_under(&settings, cut, segment), settings.tighten_level()),
-            Direction::Loosen => {
-                (loosen_under(&settings, cut, proposal.to, segment), settings.loosen_level())
-            }
-        };
-        Some(Variation { epsilon, label_noise, e_value, reached: e_value >= level })
+        let e_value = basis.under(&settings, cut, proposal.to, segment);
+        Some(Variation { epsilon, label_noise, e_value, reached: e_value >= basis.level(&settings) })
     };
     variations.into_iter().filter_map(vary).collect()
-}
-
-fn tighten_under(settings: &Settings, cut: Cut, segment: &[Event]) -> f64 {
-    let factors = Factors::new(settings.tested_rate());
-    let mut detector = TightenDetector::default();
-    for m in segment.iter().filter_map(matured).filter(|m| m.route.passed() && cut.passes(m.band)) {
-        detector.observe(&factors, m.source, m.tighten, 0);
-    }
-    detector.value(&factors)
-}
-
-fn loosen_under(settings: &Settings, mut cut: Cut, to: Cut, segment: &[Event]) -> f64 {
-    let Some(bets) = Bets::new(settings) else { return 0.0 };
-    let mut detector = LoosenDetector::new(settings);
-    for event in segment {
-        match event {
-            Event::Matured(Matured { band, cut: at, route: Route::Certifying(evidence), loosen, .. })
-                if *at == cut =>
-            {
-                detector.observe(settings, &bets, cut, *band, *evidence, *loosen);
-            }
-            Event::Adopted { cut: next, .. } => {
-                detector.advance(next.0.saturating_sub(cut.0));
-                cut = *next;
-            }
-            _ => {}
-        }
-    }
-    weakest(&detector, cut, to)
-}
-
-fn sources<'a>(matured: impl Iterator<Item = &'a Matured>) -> Vec<Share> {
-    let mut all: BTreeMap<Source, Tally> = BTreeMap::new();
-    matured.for_each(|m| all.entry(m.source).or_default().add(m.tighten));
-    let share =
-        |(source, tally): (Source, Tally)| Share { source, outcomes: tally.outcomes, losses: tally.losses };
-    let mut shares: Vec<Share> = all.into_iter().map(share).collect();
-    shares.sort_by_key(|share| (std::cmp::Reverse(share.losses), share.source));
-    shares.truncate(20);
-    shares
-}
-
-/// The rate of the runs below a cut, by certifying evidence.
-fn rate<'a>(matured: impl Iterator<Item = &'a Matured>, cut: Cut) -> Rate {
-    let (mut losses, mut weights, mut outcomes, mut weighted) = (0.0, 0.0, 0u32, false);
-    for m in matured.filter(|m| cut.passes(m.band)) {
-        let weight = match m.route {
-            Route::Certifying(Certifying::Explored { propensity }) => {
-                weighted = true;
-                1.0 / propensity.probability()
-            }
-            Route::Certifying(Certifying::Passed { .. }) | Route::PassedUnexplorable => 1.0,
-            Route::Advisory(_) => continue,
-        };
-        losses += weight * m.tighten.value();
-        weights += weight;
-        outcomes += 1;
-    }
-    let estimate = if weights > 0.0 { losses / weights } else { 0.0 };
-    let interval = (!weighted).then(|| confidence::interval(losses, weights, ALPHA));
-    Rate { estimate, outcomes, interval }
-}
-
-fn counterfactual(segment: &[Event], proposal: &Proposal) -> Counterfactual {
-    let (low, high) = (proposal.from.min(proposal.to), proposal.from.max(proposal.to));
-    let mut counts = Counterfactual::default();
-    for event in segment {
-        match event {
-            Event::Held(band) if high.passes(*band) && !low.passes(*band) => counts.unobserved += 1,
-            Event::Matured(m) if high.passes(m.band) && !low.passes(m.band) => match m.route {
-                Route::Certifying(Certifying::Passed { .. }) | Route::PassedUnexplorable => {
-                    counts.observed.add(m.tighten)
-                }
-                Route::Certifying(Certifying::Explored { .. }) => counts.explored.add(m.tighten),
-                Route::Advisory(_) => counts.advisory.add(m.tighten),
-            },
-            _ => {}
-        }
-    }
-    counts
-}
-
-/// The e-value of a proposal for the ranking over scopes: its expectation is at most 1 where it is wrong.
-pub fn ranking_value(tables: &Tables, state: &ScopeState, proposal: &Proposal) -> f64 {
-    let settings = tables.settings();
-    let starts = match proposal.direction {
-        Direction::Tighten => f64::from(settings.get().window),
-        Direction::Loosen => f64::from(settings.starts()),
-    };
-    ranking::e_value(reading(tables, state, proposal).0, starts)
 }
