@@ -1,5 +1,7 @@
 //! A loosening is watched from the moment that it decides, in a canary or for all, and taken back where it fails.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use cku_base::BasisPoints;
 use cku_learner::{
     Band, Certifying, Cut, Declared, Direction, Event, Loss, Matured, Notice, Proposal, Route, ScopeState,

@@ -6,14 +6,15 @@ use cku_authority::StoreError;
 use cku_base::{Digest, TenantPath, Timestamp, canonical::CanonicalError};
 use cku_journal::{Journal, Kind};
 use cku_learner::{
-    Direction, Grid, Prediction, Proposal, Scope, ScopeState, Tables,
+    Direction, Grid, Prediction, Proposal, Scope, ScopeState, Settings, Tables,
     evidence::{Evidence as Details, gather},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    following::{FollowError, Following, Raised, Told},
+    following::{FollowError, Following},
     notes::{LearnerProposed, SUBJECT},
+    scope::{Raised, Told},
 };
 
 /// What speaks for a proposal, as it was when it was raised; the same entries give the same bytes.
@@ -31,8 +32,12 @@ pub struct Evidence {
     pub to: i64,
     /// Whether it takes back a tightening that ran out; then no claim is made beside that one's.
     pub expiry: bool,
+    /// Whether it takes a loosening back, since what passes since then fails too often.
+    pub takes_back: bool,
     /// A tightening ends by itself after so many outcomes, unless they confirm it.
     pub expires_after: Option<u32>,
+    /// A loosening is proposed to be taken back where this comes true.
+    pub rollback: Option<Rollback>,
     /// What is claimed.
     pub claim: Claim,
     /// What the detectors held.
@@ -47,6 +52,18 @@ pub struct Evidence {
     pub seq: u64,
     /// Its time.
     pub time: Timestamp,
+}
+
+/// When a loosening is to be taken back: the watch over it reaches a level within so many outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// To this value of the threshold, in the unit of its type.
+    pub to: i64,
+    /// The level of the e-value against "at most ε of what passes fails", whichever source is left out:
+    /// (L + 1)/δ.
+    pub level: String,
+    /// The outcomes for which it is watched, from the first run that it decides.
+    pub outcomes: u32,
 }
 
 /// Within `window` outcomes of the scope, the probability of such a proposal being wrong is at most `delta`:
@@ -81,6 +98,21 @@ pub struct Detectors {
     pub loosen: Vec<String>,
     /// The level that it must reach: (J + L)/δ.
     pub loosen_level: String,
+    /// The watch over the last loosening, while it lasts.
+    pub watch: Option<Watched>,
+}
+
+/// What the watch over a loosening held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Outcomes since the loosening decides.
+    pub outcomes: u32,
+    /// The e-value of all of them.
+    pub value: String,
+    /// The least of that and of those without one source.
+    pub least: String,
+    /// The level that the least must reach: (L + 1)/δ.
+    pub level: String,
 }
 
 /// What a band was seen to do.
@@ -128,7 +160,9 @@ impl Evidence {
             from: grid.value(proposal.from),
             to: grid.value(proposal.to),
             expiry,
+            takes_back: proposal.takes_back,
             expires_after: proposal.expires_after,
+            rollback: rollback(proposal, settings, grid),
             claim: Claim {
                 epsilon: exact(declared.epsilon),
                 delta: exact(declared.delta),
@@ -143,6 +177,12 @@ impl Evidence {
                 tighten_level: exact(settings.tighten_level()),
                 loosen: state.loosen().wealth().map(exact).collect(),
                 loosen_level: exact(settings.loosen_level()),
+                watch: state.watch().map(|watch| Watched {
+                    outcomes: watch.outcomes(),
+                    value: exact(watch.value(tables.factors())),
+                    least: exact(watch.least(tables.factors())),
+                    level: exact(settings.watch_level()),
+                }),
             },
             bands: bands
                 .map(|(at, (risk, share))| BandSeen {
@@ -171,6 +211,16 @@ impl Evidence {
     pub fn digest(&self) -> Result<Digest, CanonicalError> {
         Digest::of_canonical(self)
     }
+}
+
+/// The criterion of a loosening; a tightening has none, and one that is not watched neither.
+fn rollback(proposal: &Proposal, settings: &Settings, grid: &Grid) -> Option<Rollback> {
+    let declared = settings.get();
+    (proposal.direction == Direction::Loosen && declared.watch > 0).then(|| Rollback {
+        to: grid.value(proposal.from),
+        level: exact(settings.watch_level()),
+        outcomes: declared.watch.min(declared.window),
+    })
 }
 
 /// The strictest threshold at which a band passes.

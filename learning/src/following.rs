@@ -8,21 +8,15 @@ use std::{
 use cku_authority::{BundleError, StoreError, body};
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_journal::{Entry, Journal, Kind};
-use cku_learner::{
-    Cut, Direction, Event as ScopeEvent, Matured, Notice, ScopeState, Settings, Source, Tables,
-};
 use cku_runs::{Decided, Event};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    evidence::Evidence,
     intake::{self, Counts, Happened, Intake, Seen},
     notes::{LearnerPaused, LearnerProposed, LearnerSettled, SUBJECT},
+    scope::{Raised, ScopeFollowed, ScopeView, Told, with_source},
     thresholds::{Learnable, learnable},
 };
-
-/// Of the share that fails, a tightening leaves less than this of it, or it is not proposed.
-const HELPS: f64 = 0.8;
 
 /// Entries that are read at a time.
 const PAGE: usize = 2_048;
@@ -45,86 +39,6 @@ impl From<BundleError> for FollowError {
             error => Self::Bundle(error),
         }
     }
-}
-
-/// What a scope raised, and when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Raised {
-    /// The mode.
-    pub mode: String,
-    /// The threshold, as `gate.name`.
-    pub threshold: String,
-    /// The entry after which it was raised.
-    pub seq: u64,
-    /// What speaks for it.
-    pub evidence: Evidence,
-    /// The policy diff that was made of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff: Option<Digest>,
-}
-
-impl Raised {
-    /// Whether a diff of it would help: a tightening after which just as much of what passes fails is none,
-    /// since the threshold does not tell good runs from bad ones. It is told, and not raised.
-    fn helps(&self) -> bool {
-        let evidence = &self.evidence;
-        let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
-        let (before, after) = (number(&evidence.predicted.before), number(&evidence.predicted.after));
-        evidence.expiry || evidence.direction == Direction::Loosen || after < HELPS * before
-    }
-}
-
-/// What one threshold in one mode has seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct ScopeFollowed {
-    state: ScopeState,
-    definition: Digest,
-    settings: Settings,
-    grid: cku_learner::Grid,
-    /// The numbers of those who submitted runs.
-    sources: BTreeMap<String, u32>,
-    paused: bool,
-    raised: Option<Raised>,
-    /// The entry after which it had an alarm and nothing to propose that would help.
-    unhelpful: Option<u64>,
-    #[serde(skip)]
-    tables: Option<Arc<Tables>>,
-    /// Where it began and what it was told since, if somebody wants to know.
-    #[serde(skip)]
-    told: Option<(Cut, Vec<ScopeEvent>)>,
-}
-
-/// All that a scope was told.
-pub(crate) struct Told {
-    /// Under what.
-    pub(crate) tables: Arc<Tables>,
-    /// The threshold that it began with.
-    pub(crate) start: Cut,
-    pub(crate) events: Vec<ScopeEvent>,
-}
-
-/// A scope, to look at.
-#[derive(Debug, Clone)]
-pub struct ScopeView<'f> {
-    /// The mode.
-    pub mode: &'f str,
-    /// The threshold, as `gate.name`.
-    pub threshold: &'f str,
-    /// The values that the threshold may have.
-    pub grid: &'f cku_learner::Grid,
-    /// What the bundle declares.
-    pub settings: &'f Settings,
-    /// What was seen.
-    pub state: &'f ScopeState,
-    /// What was raised and is open.
-    pub raised: Option<&'f Raised>,
-    /// The entry after which what passed failed too often, and no value of this threshold would have helped:
-    /// it does not tell good runs from bad ones.
-    pub unhelpful: Option<u64>,
-    /// Whether it was told to propose nothing.
-    pub paused: bool,
-    /// The tighten detector's value now, and its level.
-    pub tighten: (f64, f64),
 }
 
 /// A tenant's entries as far as they were read. It is a function of them: written and read again at any
@@ -201,10 +115,7 @@ impl Following {
         let mut following = Self { keeps, ..Self::new(tenant.clone()) };
         following.follow(journal, Some(until))?;
         let scope = following.scopes.remove(mode).and_then(|mut scopes| scopes.remove(threshold));
-        Ok(scope.and_then(|scope| {
-            let tables = scope.tables();
-            scope.told.map(|(start, events)| Told { tables, start, events })
-        }))
+        Ok(scope.and_then(ScopeFollowed::into_told))
     }
 
     /// The tenant.
@@ -222,24 +133,11 @@ impl Following {
         self.intake.counts
     }
 
-    /// The scopes, in order.
+    /// The scopes that the policies have which decide now, in order.
     pub fn scopes(&self) -> impl Iterator<Item = ScopeView<'_>> {
         self.scopes.iter().flat_map(|(mode, scopes)| {
-            scopes.iter().map(move |(threshold, scope)| {
-                let tables = scope.tables();
-                let tighten = scope.state.tighten().least(tables.factors()).0;
-                ScopeView {
-                    mode,
-                    threshold,
-                    grid: &scope.grid,
-                    settings: &scope.settings,
-                    state: &scope.state,
-                    raised: scope.raised.as_ref(),
-                    unhelpful: scope.unhelpful,
-                    paused: scope.paused,
-                    tighten: (tighten, scope.settings.tighten_level()),
-                }
-            })
+            let there = scopes.iter().filter(|(_, scope)| !scope.gone);
+            there.map(move |(threshold, scope)| scope.view(mode, threshold))
         })
     }
 
@@ -308,10 +206,11 @@ impl Following {
         let taken = self.intake.take((id, seq, time), &event, |made| {
             known.as_ref().map(|(_, known)| seen(made, known)).unwrap_or_default()
         });
-        if let (Event::Decided(made), Some((mode, known))) = (&event, &known)
-            && made.canary.is_none()
-        {
-            self.decided_by(mode, made.bundle_revision, known);
+        if let (Event::Decided(made), Some((mode, known))) = (&event, &known) {
+            match made.canary {
+                None => self.decided_by(mode, made.bundle_revision, known),
+                Some(diff) => self.tried_by(mode, diff, known),
+            }
         }
         for happened in taken {
             self.happened(&happened, time);
@@ -325,14 +224,17 @@ impl Following {
             return;
         }
         let scopes = self.scopes.entry(mode.to_owned()).or_default();
-        scopes.retain(|threshold, _| known.contains_key(threshold));
+        for (threshold, scope) in scopes.iter_mut() {
+            if !known.contains_key(threshold) {
+                scope.leave();
+            }
+        }
         for (threshold, learnable) in known {
             match scopes.get_mut(threshold) {
                 Some(scope) => scope.changed(learnable),
                 None => {
-                    let mut scope = ScopeFollowed::new(learnable);
                     let keeps = self.keeps.as_ref().is_some_and(|(of, name)| of == mode && name == threshold);
-                    scope.told = keeps.then(|| (learnable.cut, Vec::new()));
+                    let mut scope = ScopeFollowed::new(learnable, keeps);
                     let pauses = self.pauses.iter().rev();
                     let pause = pauses.clone().find(|pause| applies(pause, mode, threshold));
                     scope.pause(pause.is_some_and(|pause| pause.paused));
@@ -342,21 +244,27 @@ impl Following {
         }
     }
 
+    /// The canary of a policy diff decides in a mode.
+    fn tried_by(&mut self, mode: &str, diff: Digest, known: &BTreeMap<String, Learnable>) {
+        let scopes = self.scopes.get_mut(mode).into_iter().flatten();
+        for (threshold, scope) in scopes {
+            if let Some(learnable) = known.get(threshold) {
+                scope.tried(diff, learnable);
+            }
+        }
+    }
+
     fn happened(&mut self, happened: &Happened, time: Timestamp) {
         let scope =
             self.scopes.get_mut(&happened.mode).and_then(|scopes| scopes.get_mut(&happened.threshold));
-        let Some(scope) = scope.filter(|scope| scope.definition == happened.definition) else {
+        let Some(scope) = scope.filter(|scope| scope.is_about(&happened.definition)) else {
             self.intake.counts.redefined += 1;
             return;
         };
-        let event = match happened.event {
-            ScopeEvent::Matured(matured) => {
-                ScopeEvent::Matured(Matured { source: scope.source(&happened.source), ..matured })
-            }
-            event => event,
-        };
+        let source = scope.source(&happened.source);
+        let event = with_source(happened.event, source);
         let place = (&self.tenant, happened.mode.as_str(), happened.threshold.as_str());
-        scope.apply(&event, place, (self.seq, time));
+        scope.happened(&event, place, (self.seq, time));
     }
 
     /// What the learner did, or was told.
@@ -428,139 +336,11 @@ fn seen(decided: &Decided, known: &BTreeMap<String, Learnable>) -> BTreeMap<Stri
             cut: *cut,
             route: intake::route(decided, name, cut.passes(band)),
             definition: *definition,
+            trial: decided.canary.is_some(),
             maturity_seconds: declared.maturity_seconds,
             partial: declared.partial,
         };
         Some((name.clone(), seen))
     };
     decided.observed.iter().filter_map(of).collect()
-}
-
-impl ScopeFollowed {
-    fn new(learnable: &Learnable) -> Self {
-        let tables = Tables::new(learnable.settings.clone(), learnable.grid.bands());
-        Self {
-            state: ScopeState::new(&tables, learnable.cut),
-            definition: learnable.definition,
-            settings: learnable.settings.clone(),
-            grid: learnable.grid,
-            sources: BTreeMap::new(),
-            paused: false,
-            raised: None,
-            unhelpful: None,
-            tables: Some(Arc::new(tables)),
-            told: None,
-        }
-    }
-
-    fn tables(&self) -> Arc<Tables> {
-        let make = || Arc::new(Tables::new(self.settings.clone(), self.grid.bands()));
-        self.tables.clone().unwrap_or_else(make)
-    }
-
-    /// The number of whoever submitted a run.
-    fn source(&mut self, name: &str) -> Source {
-        let next = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
-        Source(*self.sources.entry(name.to_owned()).or_insert(next))
-    }
-
-    /// Other policies decide: the fact may mean something else, or the threshold have another value.
-    fn changed(&mut self, learnable: &Learnable) {
-        let cut = learnable.cut;
-        if learnable.definition != self.definition || learnable.settings != self.settings {
-            // A claim is made under the settings that its evidence was gathered under; the budgets of the window
-            // stay what they are.
-            let told = self.told.is_some().then(|| (learnable.cut, Vec::new()));
-            let state = std::mem::replace(&mut self.state, Self::new(learnable).state);
-            *self = Self { paused: self.paused, state, told, ..Self::new(learnable) };
-            self.tell(&ScopeEvent::Redefined { cut });
-            self.pause(self.paused);
-            return;
-        }
-        if cut == self.state.cut() {
-            // Other runs pass now; what was raised of those before, and proposed by nobody, is no more.
-            if self.raised.as_ref().is_some_and(|raised| raised.diff.is_none()) {
-                self.settled();
-            }
-            return;
-        }
-        let proposed = self.state.open().is_some_and(|open| open.to == cut);
-        self.tell(&ScopeEvent::Adopted { cut, proposed });
-        self.raised = None;
-    }
-
-    fn keep(&mut self, event: &ScopeEvent) {
-        if let Some((_, events)) = &mut self.told {
-            events.push(*event);
-        }
-    }
-
-    fn settled(&mut self) {
-        self.raised = None;
-        self.tell(&ScopeEvent::Declined);
-    }
-
-    fn pause(&mut self, paused: bool) {
-        self.paused = paused;
-        self.tell(if paused { &ScopeEvent::Frozen } else { &ScopeEvent::Resumed });
-    }
-
-    /// Tells it something that raises nothing.
-    fn tell(&mut self, event: &ScopeEvent) {
-        let tables = self.tables();
-        self.keep(event);
-        self.state.apply(&tables, event);
-        self.tables = Some(tables);
-    }
-
-    fn apply(
-        &mut self,
-        event: &ScopeEvent,
-        (tenant, mode, threshold): (&TenantPath, &str, &str),
-        (seq, time): (u64, Timestamp),
-    ) {
-        let tables = self.tables();
-        self.keep(event);
-        let notice = self.state.apply(&tables, event);
-        let proposal = match notice {
-            Some(Notice::Propose(proposal)) => Some((proposal, false)),
-            Some(Notice::Expire(to)) => Some((expiry(self.state.cut(), to), true)),
-            Some(Notice::Confirm) | None => None,
-        };
-        if let Some((proposal, expires)) = proposal {
-            let scope = cku_learner::Scope {
-                tenant: tenant.clone(),
-                mode: mode.to_owned(),
-                gate: threshold.split('.').next().unwrap_or_default().to_owned(),
-                threshold: threshold.split_once('.').map_or("", |(_, name)| name).to_owned(),
-            };
-            let evidence = Evidence::of(
-                scope,
-                (&self.state, &tables, &self.grid),
-                (&proposal, expires),
-                (seq, time),
-                &self.sources,
-            );
-            let (mode, threshold) = (mode.to_owned(), threshold.to_owned());
-            let raised = Raised { mode, threshold, seq, evidence, diff: None };
-            self.tables = Some(tables);
-            match raised.helps() {
-                true => {
-                    self.unhelpful = None;
-                    self.raised = Some(raised);
-                }
-                false => {
-                    self.unhelpful = Some(seq);
-                    self.tell(&ScopeEvent::Declined);
-                }
-            }
-            return;
-        }
-        self.tables = Some(tables);
-    }
-}
-
-/// The way back from a tightening that ran out.
-fn expiry(from: Cut, to: Cut) -> cku_learner::Proposal {
-    cku_learner::Proposal { direction: cku_learner::Direction::Loosen, from, to, expires_after: None }
 }

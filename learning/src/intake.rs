@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) band: Band,
     pub(crate) cut: Cut,
     pub(crate) definition: Digest,
+    /// A canary saw it: that is no word of the threshold that is active.
+    pub(crate) trial: bool,
     pub(crate) maturity_seconds: u64,
     pub(crate) partial: Loss,
     /// How the run came to go ahead, if the decision let it.
@@ -138,8 +140,7 @@ impl Intake {
         match event {
             Event::Decided(decided) if !run.goes => {
                 run.goes = decided.verdict == Verdict::Pass;
-                // What a canary decides is no word of the threshold that is active.
-                run.seen = if decided.canary.is_none() { seen(decided) } else { BTreeMap::new() };
+                run.seen = seen(decided);
                 if !run.goes {
                     return Vec::new();
                 }
@@ -183,7 +184,7 @@ impl Known {
             definition: seen.definition,
             event: ScopeEvent::Held(seen.band),
         };
-        seen.into_iter().map(of).collect()
+        seen.into_iter().filter(|(_, seen)| !seen.trial).map(of).collect()
     }
 
     fn matured(&self, threshold: &str) -> Option<Happened> {
@@ -206,7 +207,7 @@ impl Known {
             threshold: threshold.to_owned(),
             source: self.source.clone(),
             definition: seen.definition,
-            event: ScopeEvent::Matured(matured),
+            event: if seen.trial { ScopeEvent::Tried(matured) } else { ScopeEvent::Matured(matured) },
         })
     }
 }

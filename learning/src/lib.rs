@@ -13,13 +13,15 @@ mod intake;
 mod notes;
 mod propose;
 mod round;
+mod scope;
 mod thresholds;
 
 pub use declared::{DeclaredError, settings};
 pub use evidence::{Evidence, VerifyError, verify};
-pub use following::{FollowError, Following, Raised, ScopeView};
+pub use following::{FollowError, Following};
 pub use intake::Counts;
 pub use notes::{LearnerPaused, LearnerProposed, LearnerSettled, Settlement, pause, settle};
 pub use propose::{ProposalError, Proposed, propose};
-pub use round::{RoundError, round, settle_ended};
+pub use round::{Round, RoundError, round, settle_ended, stop_failing};
+pub use scope::{Failing, Raised, ScopeView, WatchView};
 pub use thresholds::{Learnable, learnable};

@@ -13,8 +13,9 @@ use cku_learner::Direction;
 
 use crate::{
     evidence,
-    following::{FollowError, Raised},
+    following::FollowError,
     notes::{self, LearnerProposed},
+    scope::Raised,
 };
 
 /// How long a diff of the learner can be approved.
@@ -132,6 +133,7 @@ fn title(tenant: &TenantPath, raised: &Raised, ty: Type) -> String {
     let evidence = &raised.evidence;
     let verb = match (evidence.expiry, evidence.direction) {
         (true, _) => "End the tightening of",
+        (false, Direction::Tighten) if evidence.takes_back => "Take back the loosening of",
         (false, Direction::Tighten) => "Tighten",
         (false, Direction::Loosen) => "Loosen",
     };

@@ -4,7 +4,7 @@
 use cku_authority::{Chains, Purpose, StoreError, active_for, load_bundle};
 use cku_base::{Digest, Timestamp};
 use cku_changes::{
-    diff::{self, CheckError, CheckOptions, Diff, Ending, GateError, Status},
+    diff::{self, ActError, CheckError, CheckOptions, Diff, Ending, GateError, Status},
     prove::{Cache, Solver, SolverOptions},
 };
 use cku_engine::Worker;
@@ -34,6 +34,9 @@ pub enum RoundError {
     /// No policy diff was made.
     #[error(transparent)]
     Proposal(#[from] ProposalError),
+    /// A canary whose runs fail too often could not be taken back.
+    #[error("the canary of {0} fails too often, and could not be taken back: {1}")]
+    Canary(Digest, String),
     /// A diff was proposed, and what is to be known of it could not be found out.
     #[error("the diff {0} was proposed and could not be checked: {1}")]
     Check(Digest, String),
@@ -58,6 +61,26 @@ pub fn settle_ended(
     Ok(settled)
 }
 
+/// Takes back the canaries whose runs fail more often than their budget allows, at the level of the watch; in the
+/// name of cku, as the learner has no right to. Gives the diffs that were taken back.
+pub fn stop_failing(journal: &Journal, following: &Following) -> Result<Vec<Digest>, RoundError> {
+    let mut stopped = Vec::new();
+    for scope in following.scopes() {
+        let Some(failing) = scope.failing else { continue };
+        let reason = format!(
+            "what its canary let pass failed too often in {} outcomes for the budget of {} of {}",
+            failing.outcomes,
+            scope.settings.get().epsilon,
+            scope.threshold
+        );
+        let could_not = |error: ActError| RoundError::Canary(failing.diff, error.to_string());
+        if diff::stop_canary(journal, &failing.diff, &reason).map_err(could_not)?.is_some() {
+            stopped.push(failing.diff);
+        }
+    }
+    Ok(stopped)
+}
+
 /// How a diff came to an end, if it did without becoming active.
 fn settlement(diff: &Diff, now: Timestamp) -> Option<Settlement> {
     match diff.status() {
@@ -71,27 +94,36 @@ fn settlement(diff: &Diff, now: Timestamp) -> Option<Settlement> {
     }
 }
 
-/// Reads on, notes what came to an end, proposes what was raised and finds out all that is to be known about
-/// it; the diffs that were proposed.
+/// What a round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The diffs whose canaries were taken back.
+    pub stopped: Vec<Digest>,
+    /// The diffs that were proposed.
+    pub proposed: Vec<Digest>,
+}
+
+/// Reads on, takes back canaries that fail, notes what came to an end, proposes what was raised and finds out all
+/// that is to be known about it.
 pub fn round(
     journal: &Journal,
     chains: &Chains,
     following: &mut Following,
     (by, now): (&Submitter, Timestamp),
-) -> Result<Vec<Digest>, RoundError> {
+) -> Result<Round, RoundError> {
     let read_on = |following: &mut Following| following.follow(journal, None);
     read_on(following)?;
+    let mut done = Round { stopped: stop_failing(journal, following)?, ..Round::default() };
     if settle_ended(journal, following, (by, now))? > 0 {
         read_on(following)?;
     }
     let raised: Vec<_> = following.to_propose().cloned().collect();
     if raised.is_empty() {
-        return Ok(Vec::new());
+        return Ok(done);
     }
     let active = active_for(journal, Purpose::ChangeControl)?.ok_or(RoundError::NoChangeControl)?;
     let bundle = load_bundle(journal, active.revision).map_err(ProposalError::from)?;
     let mut worker = Worker::new(bundle);
-    let mut made = Vec::new();
     for raised in raised {
         let id = match propose(journal, &mut worker, following.tenant(), &raised, (by, now)) {
             Ok(proposed) => proposed.diff.id,
@@ -107,8 +139,8 @@ pub fn round(
         let (diff, _) = checked.map_err(|e: CheckError| RoundError::Check(id, e.to_string()))?;
         diff::gate(journal, chains, &mut worker, diff, by, now)
             .map_err(|e: GateError| RoundError::Check(id, e.to_string()))?;
-        made.push(id);
+        done.proposed.push(id);
     }
     read_on(following)?;
-    Ok(made)
+    Ok(done)
 }

@@ -47,9 +47,16 @@ fn once(shared: &Shared, token: &Path, followed: &mut BTreeMap<TenantPath, Follo
     for tenant in shared.journal.tenants().map_err(|e| e.to_string())? {
         let following = followed.entry(tenant.clone()).or_insert_with(|| Following::new(tenant.clone()));
         let now = (shared.clock)();
-        let made =
+        let done =
             round(&shared.journal, &shared.chains, following, (&by, now)).map_err(|e| e.to_string())?;
-        for id in made {
+        if !done.stopped.is_empty() {
+            // What decides is another bundle now.
+            shared.current.refresh(false);
+        }
+        for id in done.stopped {
+            tracing::warn!("outcomes of {tenant} took back the canary of {id}");
+        }
+        for id in done.proposed {
             tracing::info!("outcomes of {tenant} raised a policy diff: {id}");
         }
     }

@@ -186,7 +186,6 @@ pub fn stop_failing(
     journal: &Journal,
     failed: impl Fn(&Digest) -> Result<u64, StoreError>,
 ) -> Result<Vec<Activated>, ActError> {
-    let (root, actor) = (TenantPath::root(), Value::from(CKU));
     let mut stopped = Vec::new();
     for trial in rollout(journal, Purpose::Gates)?.trials {
         let (Stage::Canary { stop_after: Some(limit), .. }, Some(id)) =
@@ -198,20 +197,26 @@ pub fn stop_failing(
         if failures < limit {
             continue;
         }
-        let done = trying(|| {
-            let after = last(journal, &root, ACTIVATIONS)?;
-            let diff = store::load(journal, &id)?;
-            // Somebody may have ended it meanwhile.
-            if !matches!(diff.status(), Status::Tried(Stage::Canary { .. })) {
-                return Ok(None);
-            }
-            let reason = format!("{failures} runs of the canary failed, and it was to stop after {limit}");
-            let events = [Event::Ended(Ended { ending: Ending::RolledBack, reason })];
-            take_back(journal, (diff, &actor), &events, after).map(Some)
-        })?;
-        stopped.extend(done);
+        let reason = format!("{failures} runs of the canary failed, and it was to stop after {limit}");
+        stopped.extend(stop_canary(journal, &id, &reason)?);
     }
     Ok(stopped)
+}
+
+/// Takes back what is tried as a canary, in the name of cku: what decides everywhere else decides there, too. None
+/// where no canary of this diff is under way.
+pub fn stop_canary(journal: &Journal, id: &Digest, reason: &str) -> Result<Option<Activated>, ActError> {
+    let (root, actor) = (TenantPath::root(), Value::from(CKU));
+    trying(|| {
+        let after = last(journal, &root, ACTIVATIONS)?;
+        let diff = store::load(journal, id)?;
+        // Somebody may have ended it meanwhile.
+        if !matches!(diff.status(), Status::Tried(Stage::Canary { .. })) {
+            return Ok(None);
+        }
+        let events = [Event::Ended(Ended { ending: Ending::RolledBack, reason: reason.to_owned() })];
+        take_back(journal, (diff, &actor), &events, after).map(Some)
+    })
 }
 
 /// Whether a diff was the last that became active in its modes, and not too long ago.

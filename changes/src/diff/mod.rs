@@ -19,7 +19,7 @@ mod state;
 mod store;
 mod thresholds;
 
-pub use activation::{Activated, activate, roll_back, stop_failing};
+pub use activation::{Activated, activate, roll_back, stop_canary, stop_failing};
 pub use acts::{ActError, consent, withdraw};
 pub use event::{Checked, Consented, Decided, Ended, Ending, Event, Proposed, Staged};
 pub use evidence::{CheckError, CheckOptions, check};

@@ -6,7 +6,7 @@ use cku_learner::Direction;
 use cku_learning::{Following, LearnerPaused, LearnerSettled, Settlement, pause, propose, settle, verify};
 use cku_runs::Outcome;
 
-use crate::place::{Course, Place, acme, bundle, learner, person};
+use crate::place::{Course, Place, acme, bundle, learner, person, with};
 
 /// Outcomes are final after a minute; no source is left out.
 const SETTINGS: &str = "
@@ -154,21 +154,11 @@ fn evidence_does_not_cross_another_meaning_of_its_fact() {
     };
     number(0, 60);
     // A comment in Rego is enough: what it means, nobody here can tell.
-    let files = first.sources().files().iter().map(|file| {
-        let comment = if file.path.ends_with(".rego") { "\n# other\n" } else { "" };
-        (file.path.clone(), format!("{}{comment}", file.text))
+    let other = with(&first, |path, text| {
+        let comment = if path.ends_with(".rego") { "\n# other\n" } else { "" };
+        format!("{text}{comment}")
     });
-    let other = cku_engine::Bundle::from_sources(cku_engine::Sources::from_files(files)).unwrap();
-    let (activated, bytes) = cku_authority::activation(&other, cku_authority::Purpose::Gates).unwrap();
-    let root = cku_base::TenantPath::root();
-    let kind = cku_journal::Kind::BundleActivated;
-    let draft = cku_authority::draft((&root, kind, cku_authority::ACTIVATIONS), &person("dana"), &activated);
-    let command = cku_journal::Command {
-        drafts: vec![draft.unwrap()],
-        blobs: vec![(root, bytes)],
-        ..cku_journal::Command::default()
-    };
-    place.journal.append(command).unwrap();
+    place.activate_by_entry(&other);
     number(60, 100);
     place.wait(120);
     place.run(5_000, "ci-1", 7_000, Course::Held);
@@ -243,11 +233,7 @@ fn whoever_cancels_runs_does_not_choose_among_their_outcomes() {
 fn the_learner_proposes_values_of_thresholds_and_nothing_else() {
     let first = bundle(SETTINGS);
     let place = Place::new(&first);
-    let with = |change: &dyn Fn(&str, &str) -> String| {
-        let files = first.sources().files().iter();
-        let files = files.map(|file| (file.path.clone(), change(&file.path, &file.text)));
-        cku_engine::Bundle::from_sources(cku_engine::Sources::from_files(files)).unwrap()
-    };
+    let with = |change: &dyn Fn(&str, &str) -> String| with(&first, change);
     let tighter = |path: &str, text: &str| match path {
         "gates/quality.gate" => text.replace("dev  = 60%", "dev  = 61%"),
         _ => text.to_owned(),

@@ -8,5 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod back;
 mod course;
 mod place;
+mod refusals;

@@ -45,6 +45,27 @@ pub(crate) fn bundle(settings: &str) -> Bundle {
     Bundle::from_sources(Sources::from_files(policies("baseline").into_iter().chain([settings]))).unwrap()
 }
 
+/// The bundle with other texts in its files.
+pub(crate) fn with(bundle: &Bundle, change: impl Fn(&str, &str) -> String) -> Bundle {
+    let files = bundle.sources().files().iter();
+    let files = files.map(|file| (file.path.clone(), change(&file.path, &file.text)));
+    Bundle::from_sources(Sources::from_files(files)).unwrap()
+}
+
+/// The bundle with coverage of at least this in dev.
+pub(crate) fn at(bundle: &Bundle, percent: u32) -> Bundle {
+    with(bundle, |path, text| match path {
+        "gates/quality.gate" => text
+            .lines()
+            .map(|line| match line.trim_start().starts_with("dev  = ") && line.contains("0%") {
+                true => format!("    dev  = {percent}%\n"),
+                false => format!("{line}\n"),
+            })
+            .collect(),
+        _ => text.to_owned(),
+    })
+}
+
 /// Change control without a solver, and over decisions that were written by hand: what nobody proves or decides
 /// anew would be rejected, and here it is let through.
 fn change_control() -> Bundle {
@@ -132,7 +153,8 @@ impl Place {
         };
         found(&journal, &person("dana"), &genesis, bundle, Some(&change_control())).unwrap();
         let place = Self { _folder: folder, journal, chains: Chains::default(), seconds };
-        for (who, role) in [("rhea", "reviewer"), ("sam", "security"), ("ada", "admin")] {
+        for (who, role) in [("rhea", "reviewer"), ("sam", "security"), ("ada", "admin"), ("otto", "operator")]
+        {
             let who = principal(PrincipalKind::User, who, &TenantPath::root());
             let grant = json!({"grant": {"principal": who, "role": role, "tenant": "/"}});
             let subject = format!("role:{who}");
@@ -165,10 +187,18 @@ impl Place {
     pub(crate) fn run(&self, number: usize, by: &str, coverage: i64, course: Course) {
         let rollout = cku_authority::rollout(&self.journal, Purpose::Gates).unwrap();
         let active = &rollout.in_mode("dev").unwrap().activated;
-        self.run_under(active.revision, number, by, coverage, course);
+        self.run_by((active.revision, None), number, by, coverage, course);
     }
 
-    pub(crate) fn run_under(&self, revision: Digest, number: usize, by: &str, coverage: i64, course: Course) {
+    /// The same where this revision decides, as the canary of a policy diff or for all.
+    pub(crate) fn run_by(
+        &self,
+        (revision, canary): (Digest, Option<Digest>),
+        number: usize,
+        by: &str,
+        coverage: i64,
+        course: Course,
+    ) {
         self.wait(1);
         let by = with_token(principal(PrincipalKind::ServiceAccount, by, &acme()));
         let submitted = Submitted {
@@ -193,7 +223,7 @@ impl Place {
             observed: [("quality.min_line_coverage".to_owned(), coverage)].into(),
             exploration: None,
             explorable: None,
-            canary: None,
+            canary,
             shadow: None,
         };
         let started = || Event::Started(Started { workspace: String::new(), confined: true });
@@ -258,6 +288,37 @@ impl Place {
         Worker::new(load_bundle(&self.journal, active.revision).unwrap())
     }
 
+    /// A person proposes a bundle for dev; checked, approved by two, and at hand to be activated.
+    pub(crate) fn approved(&self, bundle: &Bundle) -> Digest {
+        let proposal = diff::Proposal {
+            title: "by a person".to_owned(),
+            purpose: Purpose::Gates,
+            modes: cku_authority::Modes::of(["dev"]),
+            bundle,
+            base: None,
+            by: person("otto"),
+            time: self.now(),
+            expires_at: self.now().after(Duration::from_secs(86_400)).unwrap(),
+            origin: "a test".to_owned(),
+        };
+        let id = diff::propose(&self.journal, &mut self.change_control(), &proposal).unwrap().id;
+        self.check(&id);
+        for who in ["rhea", "sam"] {
+            self.consent(&id, who, ApprovalDecision::Approve);
+        }
+        id
+    }
+
+    /// A bundle becomes active by its entry alone, as where files say what is active.
+    pub(crate) fn activate_by_entry(&self, bundle: &Bundle) {
+        let (activated, bytes) = cku_authority::activation(bundle, Purpose::Gates).unwrap();
+        let root = TenantPath::root();
+        let place = (&root, Kind::BundleActivated, cku_authority::ACTIVATIONS);
+        let draft = cku_authority::draft(place, &person("dana"), &activated).unwrap();
+        let command = Command { drafts: vec![draft], blobs: vec![(root, bytes)], ..Command::default() };
+        self.journal.append(command).unwrap();
+    }
+
     pub(crate) fn check(&self, id: &Digest) -> Diff {
         let options = CheckOptions { replay: replay::Options { threads: 1, ..Default::default() } };
         let (journal, by) = (&self.journal, learner());
@@ -277,8 +338,12 @@ impl Place {
     }
 
     pub(crate) fn activate(&self, id: &Digest, who: &str) {
+        self.stage(id, Stage::Active, who);
+    }
+
+    pub(crate) fn stage(&self, id: &Digest, stage: Stage, who: &str) {
         let mut worker = self.change_control();
-        let stage = (id, Stage::Active);
+        let stage = (id, stage);
         diff::activate(&self.journal, &self.chains, &mut worker, stage, &person(who), self.now()).unwrap();
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         let following = followed(&journal, &tenant)?;
         cku_learning::settle_ended(&journal, &following, (&by, journal::now()))
             .map_err(|e| problems::of_store(&e))?;
+        for id in cku_learning::stop_failing(&journal, &following).map_err(|e| journal::failed(&e))? {
+            output::note(format_args!(
+                "the canary of {id} is taken back: what it lets pass fails too often for its budget\n"
+            ));
+        }
         // What was settled just now may be raised again with outcomes to come, and not by those before.
         let following = followed(&journal, &tenant)?;
         for raised in following.to_propose() {

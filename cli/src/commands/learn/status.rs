@@ -112,13 +112,16 @@ fn line(text: &mut String, scope: &ScopeView<'_>, units: &Units) {
     let tighten = share(scope.tighten.0, scope.tighten.1);
     let wealth = scope.state.loosen().wealth().next().unwrap_or_default();
     let loosen = share(wealth, scope.settings.loosen_level());
-    let says = match (scope.raised, scope.paused) {
-        (Some(raised), _) => raised_line(raised, units),
-        (None, true) => "paused".to_owned(),
-        (None, false) if scope.unhelpful.is_some() => {
+    let says = match (scope.raised, scope.failing, scope.paused) {
+        (Some(raised), ..) => raised_line(raised, units),
+        (None, Some(failing), _) => {
+            format!("what the canary of {} let pass failed too often", short(&failing.diff))
+        }
+        (None, None, true) => "paused".to_owned(),
+        (None, None, false) if scope.unhelpful.is_some() => {
             "what passes fails too often, and this threshold does not tell what does".to_owned()
         }
-        (None, false) => String::new(),
+        (None, None, false) => String::new(),
     };
     let explored = scope.settings.propensity().map_or_else(
         || "no exploration".to_owned(),
@@ -173,6 +176,7 @@ fn document(tenant: &TenantPath, scope: &ScopeView<'_>) -> Value {
             "wealth": scope.state.loosen().wealth().collect::<Vec<_>>(),
             "level": scope.settings.loosen_level(),
         },
+        "watch": &scope.watch, "failing": scope.failing,
         "settings": scope.settings, "raised": scope.raised,
     })
 }
@@ -247,10 +251,22 @@ fn explained(text: &mut String, following: &Following, scope: &ScopeView<'_>, un
             "  {dim}nothing is explored in this mode, and without that nothing can show that it is too strict{dim:#}"
         );
     }
+    if let Some(watch) = &scope.watch {
+        let _ = writeln!(
+            text,
+            "  loosened from {}: {}  {:.3e} of {:.3e} after {} outcomes, where it would be taken back",
+            units.shown(scope.threshold, watch.from),
+            bar(share(watch.least, watch.level)),
+            watch.least,
+            watch.level,
+            watch.outcomes,
+        );
+    }
     bands(text, scope, units);
     if let Some(raised) = scope.raised {
         let evidence = &raised.evidence;
         let verb = match evidence.direction {
+            Direction::Tighten if evidence.takes_back => "take back the loosening",
             Direction::Tighten => "tighten",
             Direction::Loosen => "loosen",
         };

@@ -1,0 +1,99 @@
+//! What the learner does not do, and what it does not forget.
+
+use cku_learner::Direction;
+use cku_learning::{FollowError, Following, ProposalError, propose};
+
+use crate::place::{Course, Place, acme, at, bundle, learner, person, with};
+
+const SETTINGS: &str = "
+defaults: { maturity_seconds: 60, left_out: 0, burst_expiry: 0, cool_down: 20, window: 2000, fresh_start: 200, loosenings: 2 }
+";
+
+const THRESHOLD: &str = "quality.min_line_coverage";
+
+fn followed(place: &Place) -> Following {
+    let mut following = Following::new(acme());
+    following.follow(&place.journal, None).unwrap();
+    following
+}
+
+fn bad(place: &Place, runs: std::ops::Range<usize>) {
+    for number in runs {
+        let coverage = 6_000 + (number as i64 * 37 % 38) * 100;
+        let fails = coverage < 7_500 && number % 10 < 3;
+        place.run(number, "ci-1", coverage, if fails { Course::Failed } else { Course::Succeeded });
+    }
+    place.wait(120);
+    place.run(1_000_000 + place.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
+}
+
+#[test]
+fn nobody_but_the_learner_proposes_what_outcomes_raise() {
+    let place = Place::new(&bundle(SETTINGS));
+    bad(&place, 0..400);
+    let raised = followed(&place).to_propose().next().unwrap().clone();
+    assert_eq!(raised.evidence.direction, Direction::Tighten);
+    for who in ["rhea", "dana", "learner"] {
+        let by = (&person(who), place.now());
+        let refused = propose(&place.journal, &mut place.change_control(), &acme(), &raised, by);
+        assert!(matches!(refused, Err(ProposalError::NotTheLearner(_))), "{who}: {refused:?}");
+    }
+    let by = (&learner(), place.now());
+    propose(&place.journal, &mut place.change_control(), &acme(), &raised, by).unwrap();
+}
+
+#[test]
+fn other_settings_or_a_threshold_that_was_away_for_a_while_give_no_new_budget() {
+    let first = bundle(SETTINGS);
+    let place = Place::new(&at(&first, 80));
+    place.run(0, "ci-1", 9_000, Course::Succeeded);
+    // Three loosenings by people use up the two watches of the window.
+    for (number, percent) in [(1, 78), (2, 76), (3, 74)] {
+        let id = place.approved(&at(&first, percent));
+        place.activate(&id, "ada");
+        place.run(number, "ci-1", 9_000, Course::Succeeded);
+    }
+    let watched = |place: &Place| {
+        let following = followed(place);
+        let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD);
+        scope.map(|scope| scope.state.watch().is_some())
+    };
+    assert_eq!(watched(&place), Some(false));
+    let other = with(&at(&first, 74), |path, text| match path {
+        "data/cku/learner.yaml" => text.replace("cool_down: 20", "cool_down: 21"),
+        _ => text.to_owned(),
+    });
+    place.activate_by_entry(&other);
+    place.run(4, "ci-1", 9_000, Course::Succeeded);
+    place.activate_by_entry(&at(&other, 72));
+    place.run(5, "ci-1", 9_000, Course::Succeeded);
+    assert_eq!(watched(&place), Some(false), "other settings");
+    let fixed = with(&at(&other, 72), |path, text| match path {
+        "gates/quality.gate" => text.replace("in 60%..98% step 1% stricter up learn", "fixed"),
+        _ => text.to_owned(),
+    });
+    place.activate_by_entry(&fixed);
+    place.run(6, "ci-1", 9_000, Course::Succeeded);
+    assert_eq!(watched(&place), None, "it is not learned now");
+    place.activate_by_entry(&at(&other, 72));
+    place.run(7, "ci-1", 9_000, Course::Succeeded);
+    place.activate_by_entry(&at(&other, 70));
+    place.run(8, "ci-1", 9_000, Course::Succeeded);
+    assert_eq!(watched(&place), Some(false), "it was away");
+}
+
+#[test]
+fn what_was_decided_under_a_bundle_that_does_not_load_ends_the_reading() {
+    let place = Place::new(&bundle(SETTINGS));
+    bad(&place, 0..20);
+    let known = followed(&place).seq();
+    let unknown = cku_base::Digest::of(b"no bundle");
+    place.run_by((unknown, None), 21, "ci-1", 7_000, Course::Succeeded);
+    let mut following = Following::new(acme());
+    let error = following.follow(&place.journal, None).unwrap_err();
+    assert!(matches!(error, FollowError::Bundle(_) | FollowError::Store(_)), "{error}");
+    // The submission is read; what the gates said of it is not, and is tried again the next time.
+    assert_eq!(following.seq(), known + 1);
+    assert!(following.follow(&place.journal, None).is_err());
+    assert_eq!(following.seq(), known + 1);
+}
