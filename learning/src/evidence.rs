@@ -7,7 +7,7 @@ use cku_base::{Digest, TenantPath, Timestamp, canonical::CanonicalError};
 use cku_journal::{Journal, Kind};
 use cku_learner::{
     Direction, Grid, Prediction, Proposal, Scope, ScopeState, Settings, Tables,
-    evidence::{Evidence as Details, gather},
+    evidence::{Evidence as Details, gather, ranking_value},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct Evidence {
     pub rollback: Option<Rollback>,
     /// What is claimed.
     pub claim: Claim,
+    /// The e-value of the claim, whose expectation is at most 1 where it is wrong; proposals are ranked by it. None
+    /// where no claim is made.
+    pub e_value: Option<String>,
     /// What the detectors held.
     pub detectors: Detectors,
     /// What the bands were seen to do.
@@ -170,6 +173,7 @@ impl Evidence {
                 label_noise: exact(declared.label_noise),
                 left_out: declared.left_out,
             },
+            e_value: (!expiry).then(|| exact(ranking_value(tables, state, proposal))),
             detectors: Detectors {
                 tighten: exact(state.tighten().value(tables.factors())),
                 least: exact(least),

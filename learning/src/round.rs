@@ -15,6 +15,8 @@ use crate::{
     following::{FollowError, Following},
     notes::{LearnerSettled, Settlement, settle},
     propose::{ProposalError, propose},
+    ranked::ranked,
+    scope::Raised,
 };
 
 /// Why the learner could not do its work; what it did before is done.
@@ -117,7 +119,10 @@ pub fn round(
     if settle_ended(journal, following, (by, now))? > 0 {
         read_on(following)?;
     }
-    let raised: Vec<_> = following.to_propose().cloned().collect();
+    let mut raised: Vec<_> = following.to_propose().cloned().collect();
+    // What most speaks for comes first: change control lets so many a week become active.
+    let rank = |of: &Raised| ranked([&*following]).iter().position(|other| other.subject == of);
+    raised.sort_by_cached_key(|raised| rank(raised).unwrap_or(usize::MAX));
     if raised.is_empty() {
         return Ok(done);
     }

@@ -48,6 +48,12 @@ fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
     let number = |text: &str| text.parse::<f64>().unwrap();
     assert!(number(&evidence.detectors.least) >= number(&evidence.detectors.tighten_level));
     assert!(number(&evidence.predicted.after) < number(&evidence.predicted.before));
+    // Every claim that the scopes might make counts: three of each of them.
+    let ranked = cku_learning::ranked([&following]);
+    let e_value = number(evidence.e_value.as_ref().unwrap());
+    assert_eq!((ranked.len(), ranked[0].subject), (1, &raised));
+    let claims = 3.0 * following.scopes().count() as f64;
+    assert!(e_value >= 100.0 && (ranked[0].share - claims / e_value).abs() < 1e-9, "{ranked:?}");
     let mut worker = place.change_control();
     let by = (&learner(), place.now());
     let proposed = propose(&place.journal, &mut worker, &acme(), &raised, by).unwrap();

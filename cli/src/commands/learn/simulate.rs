@@ -162,7 +162,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     ))?;
     say(format_args!(
         "the evidence is {} of {} that are needed, whichever source is left out",
-        raised.evidence.detectors.least, raised.evidence.detectors.tighten_level
+        whole(&raised.evidence.detectors.least),
+        whole(&raised.evidence.detectors.tighten_level)
     ))?;
     let between = u64::try_from((from + to) / 2).unwrap_or(0);
     let before = simulated.decide(done, between)?;
@@ -199,6 +200,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
 fn say(text: std::fmt::Arguments<'_>) -> Result<(), Exit> {
     let dim = style::DIM;
     output::result(format_args!("{dim}·{dim:#} {}\n", foreign(&text.to_string())))
+}
+
+/// A number of the evidence, which is written to its last bit, as people read it.
+fn whole(number: &str) -> String {
+    number.parse::<f64>().map_or_else(|_| number.to_owned(), |number| format!("{number:.0}"))
 }
 
 fn intact(simulated: &Simulated) -> Result<(), Exit> {

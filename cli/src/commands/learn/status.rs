@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cku_base::TenantPath;
 use cku_journal::Journal;
 use cku_learner::{Band, Cut, Direction, Prediction};
-use cku_learning::{Following, Raised, ScopeView};
+use cku_learning::{Following, Raised, ScopeView, ranked};
 use serde_json::{Value, json};
 
 use super::{Of, Units, followed, tenants};
@@ -51,7 +51,7 @@ pub(crate) struct ExplainArgs {
 
 pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
     let journal = args.of.journal.open_to_read()?;
-    let (mut text, mut all) = (String::new(), Vec::new());
+    let (mut text, mut all, mut followings) = (String::new(), Vec::new(), Vec::new());
     let dim = style::DIM;
     for tenant in tenants(&journal, args.of.tenant.as_ref())? {
         let following = followed(&journal, &tenant)?;
@@ -84,7 +84,9 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
             line(&mut text, &scope, &units);
             all.push(document(&tenant, &scope));
         }
+        followings.push(following);
     }
+    ranking(&mut text, &followings);
     if args.format == Format::Json {
         output::json(&all)?;
         return Ok(Exit::Pass);
@@ -94,6 +96,30 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Exit> {
     }
     output::result(text)?;
     Ok(Exit::Pass)
+}
+
+/// What is open, by what speaks for it, over all tenants.
+fn ranking(text: &mut String, followings: &[Following]) {
+    let ranked = ranked(followings);
+    if ranked.is_empty() {
+        return;
+    }
+    let (bold, dim) = (style::BOLD, style::DIM);
+    let _ = writeln!(
+        text,
+        "{bold}open, what most speaks for first{bold:#}  {dim}of those up to a line at most so many are wrong, on average{dim:#}"
+    );
+    for of in ranked {
+        let scope = &of.subject.evidence.scope;
+        let _ = writeln!(
+            text,
+            "  {:>7}  {} in {}, by outcomes of {}",
+            percent(of.share),
+            foreign(&of.subject.threshold),
+            of.subject.mode,
+            scope.tenant
+        );
+    }
 }
 
 /// Warns of thresholds that are not learned, since what the bundle declares for them cannot be used.
