@@ -262,30 +262,31 @@ fn explained(text: &mut String, following: &Following, scope: &ScopeView<'_>, un
         writeln!(text, "  of what passes now, about {} fails (an estimate)", percent(prediction.rate(cut)));
     let _ = writeln!(
         text,
-        "  too loose?   {}  {:.3e} of {:.3e}, whichever one source is left out",
+        "  too loose?   {}  {} of {}, whichever one source is left out",
         bar(share(scope.tighten.0, scope.tighten.1)),
-        scope.tighten.0,
-        scope.tighten.1
+        number(scope.tighten.0),
+        number(scope.tighten.1)
     );
-    let level = scope.settings.loosen_level();
-    let wealth: Vec<f64> = scope.state.loosen().wealth().collect();
-    let first = wealth.first().copied().unwrap_or_default();
-    let _ = writeln!(text, "  too strict?  {}  {first:.3e} of {level:.3e}", bar(share(first, level)));
-    if scope.settings.propensity().is_none() {
+    if scope.settings.propensity().is_some() {
+        let level = scope.settings.loosen_level();
+        let first = scope.state.loosen().wealth().next().unwrap_or_default();
+        let (bar, first, level) = (bar(share(first, level)), number(first), number(level));
+        let _ = writeln!(text, "  too strict?  {bar}  {first} of {level}");
+    } else {
         let _ = writeln!(
             text,
-            "  {dim}nothing is explored in this mode, and without that nothing can show that it is too strict{dim:#}"
+            "  too strict?  {dim}nothing is explored in this mode, and without that nothing can show it{dim:#}"
         );
     }
     if let Some(watch) = &scope.watch {
         let _ = writeln!(
             text,
-            "  loosened from {}: {}  {:.3e} of {:.3e} after {} outcomes, where it would be taken back",
-            units.shown(scope.threshold, watch.from),
+            "  taken back?  {}  {} of {}, after {} outcomes since it was loosened from {}",
             bar(share(watch.least, watch.level)),
-            watch.least,
-            watch.level,
+            number(watch.least),
+            number(watch.level),
             watch.outcomes,
+            units.shown(scope.threshold, watch.from),
         );
     }
     bands(text, scope, units);
@@ -323,6 +324,15 @@ fn bands(text: &mut String, scope: &ScopeView<'_>, units: &Units) {
         let value = units.shown(scope.threshold, scope.grid.value(Cut(band.saturating_add(1))));
         let passes = if cut.passes(Band(band)) { ' ' } else { '✗' };
         let _ = writeln!(text, "  {passes} {value:>9}  {:>7}  {}", percent(part), percent(risk));
+    }
+}
+
+/// An e-value as people read it.
+fn number(e_value: f64) -> String {
+    match e_value {
+        e if e < 10.0 => format!("{e:.2}"),
+        e if e < 1e7 => format!("{e:.0}"),
+        e => format!("{e:.1e}"),
     }
 }
 
