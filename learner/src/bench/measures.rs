@@ -7,6 +7,7 @@ use crate::{
     bench::{
         Baseline, BenchReport, BenchSettings, Figure, Progress, binomial, commits, each,
         learners::{Certified, Fixed, Learner, Rule, Thumb},
+        watch,
         worlds::{BANDS, Proposed, START, Simulation, World, best_cut, passed_rate, risks},
     },
 };
@@ -256,8 +257,9 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
     begin(4, "L6 justified loosening");
     figures.extend(loosening(s, few.max(200), &exploring));
 
-    begin(5, "L7 a liar, flipped labels");
+    begin(5, "L7 a liar, flipped labels; the watch");
     figures.extend(robustness(s, n, few, &plain));
+    figures.extend(watch::figures(s, plain.settings().get(), few.max(200)));
 
     begin(6, "L8 human-approved runs");
     figures.extend(human_approved(s, few, &exploring));

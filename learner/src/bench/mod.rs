@@ -9,6 +9,7 @@ mod learners;
 mod measures;
 mod replay;
 mod report;
+mod watch;
 mod worlds;
 
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub struct Progress {
 /// One figure beside its target.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
-    /// The measure: `L1` to `L11`.
+    /// The measure: `L1` to `L11`, or `W` for the watch over a loosening.
     pub id: &'static str,
     /// What is measured.
     pub what: String,
