@@ -14,6 +14,7 @@ use cku_journal::Journal;
 use crate::{
     following::{FollowError, Following},
     notes::{LearnerSettled, Settlement, settle},
+    objections::objection,
     propose::{ProposalError, propose},
     ranked::ranked,
     scope::Raised,
@@ -106,11 +107,12 @@ pub struct Round {
 }
 
 /// Reads on, takes back canaries that fail, notes what came to an end, proposes what was raised and finds out all
-/// that is to be known about it.
-pub fn round(
+/// that is to be known about it. A loosening against which the outcomes of `others` speak waits.
+pub fn round<'f>(
     journal: &Journal,
     chains: &Chains,
     following: &mut Following,
+    others: impl IntoIterator<Item = &'f Following> + Clone,
     (by, now): (&Submitter, Timestamp),
 ) -> Result<Round, RoundError> {
     let read_on = |following: &mut Following| following.follow(journal, None);
@@ -119,7 +121,8 @@ pub fn round(
     if settle_ended(journal, following, (by, now))? > 0 {
         read_on(following)?;
     }
-    let mut raised: Vec<_> = following.to_propose().cloned().collect();
+    let unopposed = |raised: &&Raised| objection(raised, others.clone()).is_none();
+    let mut raised: Vec<_> = following.to_propose().filter(unopposed).cloned().collect();
     // What most speaks for comes first: change control lets so many a week become active.
     let rank = |of: &Raised| ranked([&*following]).iter().position(|other| other.subject == of);
     raised.sort_by_cached_key(|raised| rank(raised).unwrap_or(usize::MAX));

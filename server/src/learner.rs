@@ -44,11 +44,19 @@ pub(crate) fn learn(shared: &Shared, token: &Path) {
 /// One look over all tenants.
 fn once(shared: &Shared, token: &Path, followed: &mut BTreeMap<TenantPath, Following>) -> Result<(), String> {
     let by = submitter(shared, token)?;
-    for tenant in shared.journal.tenants().map_err(|e| e.to_string())? {
+    let tenants = shared.journal.tenants().map_err(|e| e.to_string())?;
+    // All of them first: outcomes of one may speak against what those of another raise.
+    for tenant in &tenants {
         let following = followed.entry(tenant.clone()).or_insert_with(|| Following::new(tenant.clone()));
+        following.follow(&shared.journal, None).map_err(|e| e.to_string())?;
+    }
+    for tenant in tenants {
+        let Some(mut following) = followed.remove(&tenant) else { continue };
         let now = (shared.clock)();
-        let done =
-            round(&shared.journal, &shared.chains, following, (&by, now)).map_err(|e| e.to_string())?;
+        let (journal, chains) = (&shared.journal, &shared.chains);
+        let done = round(journal, chains, &mut following, followed.values(), (&by, now));
+        followed.insert(tenant.clone(), following);
+        let done = done.map_err(|e| e.to_string())?;
         if !done.stopped.is_empty() {
             // What decides is another bundle now.
             shared.current.refresh(false);

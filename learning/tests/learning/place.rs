@@ -30,6 +30,8 @@ pub(crate) struct Place {
     pub(crate) journal: Journal,
     pub(crate) chains: Chains,
     seconds: Arc<AtomicU64>,
+    /// Whose runs are written.
+    pub(crate) tenant: std::cell::RefCell<TenantPath>,
 }
 
 fn policies(name: &str) -> Vec<(String, String)> {
@@ -152,7 +154,8 @@ impl Place {
             floor: Floor::default(),
         };
         found(&journal, &person("dana"), &genesis, bundle, Some(&change_control())).unwrap();
-        let place = Self { _folder: folder, journal, chains: Chains::default(), seconds };
+        let place =
+            Self { _folder: folder, journal, chains: Chains::default(), seconds, tenant: acme().into() };
         for (who, role) in [("rhea", "reviewer"), ("sam", "security"), ("ada", "admin"), ("otto", "operator")]
         {
             let who = principal(PrincipalKind::User, who, &TenantPath::root());
@@ -200,7 +203,7 @@ impl Place {
         course: Course,
     ) {
         self.wait(1);
-        let by = with_token(principal(PrincipalKind::ServiceAccount, by, &acme()));
+        let by = with_token(principal(PrincipalKind::ServiceAccount, by, &self.tenant.borrow()));
         let submitted = Submitted {
             mode: "dev".to_owned(),
             principal: by.clone(),
@@ -272,7 +275,7 @@ impl Place {
     fn events(&self, number: usize, by: &Submitter, events: Vec<Event>) {
         let subject = format!("run:run-{number}");
         let drafts = events.into_iter().map(|event| Draft {
-            tenant: acme(),
+            tenant: self.tenant.borrow().clone(),
             kind: event.kind(),
             body: with_actor(event.members().unwrap(), &named(by), &subject),
         });

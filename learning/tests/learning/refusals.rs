@@ -1,7 +1,7 @@
 //! What the learner does not do, and what it does not forget.
 
 use cku_learner::Direction;
-use cku_learning::{FollowError, Following, ProposalError, propose};
+use cku_learning::{FollowError, Following, ProposalError, Raised, objection, propose};
 
 use crate::place::{Course, Place, acme, at, bundle, learner, person, with};
 
@@ -12,7 +12,7 @@ defaults: { maturity_seconds: 60, left_out: 0, burst_expiry: 0, cool_down: 20, w
 const THRESHOLD: &str = "quality.min_line_coverage";
 
 fn followed(place: &Place) -> Following {
-    let mut following = Following::new(acme());
+    let mut following = Following::new(place.tenant.borrow().clone());
     following.follow(&place.journal, None).unwrap();
     following
 }
@@ -96,4 +96,37 @@ fn what_was_decided_under_a_bundle_that_does_not_load_ends_the_reading() {
     assert_eq!(following.seq(), known + 1);
     assert!(following.follow(&place.journal, None).is_err());
     assert_eq!(following.seq(), known + 1);
+}
+
+#[test]
+fn a_loosening_waits_while_outcomes_of_another_tenant_speak_against_it() {
+    let place = Place::new(&bundle(SETTINGS));
+    bad(&place, 0..400);
+    let acme = followed(&place);
+    let tightens = acme.to_propose().next().unwrap().clone();
+    let few = |tenant: &str, runs, fails: bool| {
+        place.tenant.replace(tenant.parse().unwrap());
+        for number in 0..runs {
+            let course = if fails && number % 8 == 0 { Course::Failed } else { Course::Succeeded };
+            place.run(number, "ci-1", 6_500 + (number as i64 % 30) * 100, course);
+        }
+        place.wait(120);
+        place.run(9_999_999, "ci-1", 9_000, Course::Held);
+        followed(&place)
+    };
+    let (good, young, bad) = (few("good", 150, false), few("young", 40, true), few("bad", 130, true));
+    // What another tenant raised to let more pass.
+    let mut loosens = tightens.clone();
+    loosens.evidence.scope.tenant = "elsewhere".parse().unwrap();
+    loosens.evidence.direction = Direction::Loosen;
+    loosens.evidence.to = 6_000;
+    let against = |raised: &Raised, others: &[&Following]| {
+        objection(raised, others.iter().copied()).map(|objection| objection.tenant.to_string())
+    };
+    assert_eq!(against(&loosens, &[&good, &young]), None, "forty outcomes are not enough");
+    assert_eq!(against(&loosens, &[&good, &young, &bad]).as_deref(), Some("bad"));
+    assert_eq!(against(&loosens, &[&acme]).as_deref(), Some("acme"), "there it is to be tightened");
+    assert_eq!(against(&tightens, &[&bad]), None, "nothing speaks against a tightening");
+    loosens.evidence.scope.tenant = "bad".parse().unwrap();
+    assert_eq!(against(&loosens, &[&bad]), None, "its own outcomes are its evidence");
 }

@@ -1,7 +1,7 @@
 //! `cku learn propose`: policy diffs of what outcomes raised.
 
 use cku_changes::diff;
-use cku_learning::ProposalError;
+use cku_learning::{Objection, ProposalError, Raised, objection};
 
 use super::{Of, followed, tenants};
 use crate::{
@@ -34,6 +34,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     let by = args.token.submitter(&journal, &genesis)?;
     let mut worker = change_control(&journal)?;
     let mut proposed = 0;
+    let mut others = Vec::new();
+    for tenant in tenants(&journal, None)? {
+        others.push(followed(&journal, &tenant)?);
+    }
     for tenant in tenants(&journal, args.of.tenant.as_ref())? {
         let following = followed(&journal, &tenant)?;
         cku_learning::settle_ended(&journal, &following, (&by, journal::now()))
@@ -46,6 +50,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         // What was settled just now may be raised again with outcomes to come, and not by those before.
         let following = followed(&journal, &tenant)?;
         for raised in following.to_propose() {
+            if let Some(objection) = objection(raised, &others) {
+                output::note(format_args!("{}\n", held_back(raised, &objection)));
+                continue;
+            }
             let made = cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
             let made = match made {
                 Ok(made) => made,
@@ -66,6 +74,18 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         )?;
     }
     Ok(Exit::Pass)
+}
+
+/// Why a loosening waits.
+fn held_back(raised: &Raised, objection: &Objection) -> String {
+    format!(
+        "{} in {} waits: for {} about {:.1} % of what would pass would fail, and at most {:.1} % may",
+        foreign(&raised.threshold),
+        raised.mode,
+        objection.tenant,
+        100.0 * objection.rate,
+        100.0 * objection.epsilon
+    )
 }
 
 fn not_proposed(error: &ProposalError) -> Exit {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cku_base::TenantPath;
 use cku_journal::Journal;
 use cku_learner::{Band, Cut, Direction, Prediction};
-use cku_learning::{Following, Raised, ScopeView, ranked};
+use cku_learning::{Following, Raised, ScopeView, objection, ranked};
 use serde_json::{Value, json};
 
 use super::{Of, Units, followed, tenants};
@@ -111,9 +111,12 @@ fn ranking(text: &mut String, followings: &[Following]) {
     );
     for of in ranked {
         let scope = &of.subject.evidence.scope;
+        let waits = objection(of.subject, followings).filter(|_| of.subject.diff.is_none());
+        let waits = waits
+            .map_or_else(String::new, |by| format!("; waits, as outcomes of {} speak against it", by.tenant));
         let _ = writeln!(
             text,
-            "  {:>7}  {} in {}, by outcomes of {}",
+            "  {:>7}  {} in {}, by outcomes of {}{waits}",
             percent(of.share),
             foreign(&of.subject.threshold),
             of.subject.mode,
