@@ -27,6 +27,16 @@ pub enum FollowError {
     /// The journal did not give something.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An entry does not follow the one before: entries are missing, or were written anew.
+    #[error(
+        "entry {seq} of {tenant} does not follow the one that was read before it, so nothing is learned from there on; run `cku journal verify`"
+    )]
+    Broken {
+        /// Whose chain.
+        tenant: TenantPath,
+        /// Where.
+        seq: u64,
+    },
     /// A bundle under which something was decided cannot be loaded.
     #[error("what was decided under it cannot be learned from: {0}")]
     Bundle(BundleError),
@@ -47,6 +57,8 @@ impl From<BundleError> for FollowError {
 pub struct Following {
     tenant: TenantPath,
     seq: u64,
+    /// The hash of the entry that was read last.
+    head: Option<Digest>,
     intake: Intake,
     scopes: BTreeMap<String, BTreeMap<String, ScopeFollowed>>,
     /// The revision that decided last in each mode.
@@ -95,6 +107,7 @@ impl Following {
         Self {
             tenant,
             seq: 0,
+            head: None,
             intake: Intake::default(),
             scopes: BTreeMap::new(),
             decides: BTreeMap::new(),
@@ -166,6 +179,9 @@ impl Following {
 
     fn take(&mut self, journal: &Journal, entry: &Entry) -> Result<(), FollowError> {
         let (seq, time) = (entry.header.seq, entry.header.time);
+        if seq != self.seq + 1 || self.head.is_some_and(|head| head != entry.header.prev) {
+            return Err(FollowError::Broken { tenant: self.tenant.clone(), seq });
+        }
         let event = entry.body.as_ref().map(|_| Event::of(entry));
         // Before anything is changed: an entry that cannot be taken in is read again.
         let known = match &event {
@@ -180,7 +196,7 @@ impl Following {
             }
             _ => None,
         };
-        self.seq = seq;
+        (self.seq, self.head) = (seq, Some(entry.hash));
         for happened in self.intake.mature(time) {
             self.happened(&happened, time);
         }

@@ -26,7 +26,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Labels and ends that came after that.
     pub late: u64,
-    /// Ends and labels of runs that nobody submitted, in the chain as far as it can be read.
+    /// Ends of runs that nobody submitted in the chain as far as it can be read, and what was said twice: the first
+    /// word counts.
     pub stray: u64,
     /// Entries whose body was erased or cannot be read.
     pub unreadable: u64,
@@ -58,6 +59,8 @@ struct Known {
     seen: BTreeMap<String, Seen>,
     /// Whether they let it go ahead.
     goes: bool,
+    ended: bool,
+    /// How, where that is known.
     outcome: Option<Outcome>,
     /// What was found out said that it was a failure.
     refuted: bool,
@@ -116,11 +119,16 @@ impl Intake {
         seen: impl FnOnce(&Decided) -> BTreeMap<String, Seen>,
     ) -> Vec<Happened> {
         if let Event::Submitted(submitted) = event {
+            if self.runs.contains_key(id) {
+                self.counts.stray += 1;
+                return Vec::new();
+            }
             let run = Known {
                 mode: submitted.mode.clone(),
                 source: submitted.principal.principal.to_string(),
                 seen: BTreeMap::new(),
                 goes: false,
+                ended: false,
                 outcome: None,
                 refuted: false,
                 waiting: 0,
@@ -154,7 +162,10 @@ impl Intake {
                     self.runs.remove(id);
                 }
             }
+            // The first end is the one that counts.
+            Event::Ended(_) if run.ended => self.counts.stray += 1,
             Event::Ended(ended) if run.goes => {
+                run.ended = true;
                 run.outcome = match (ended.outcome, ended.status) {
                     (_, Ending::RolledBack) | (Some(cku_runs::Outcome::Failure), _) => Some(Outcome::Failure),
                     (Some(cku_runs::Outcome::Success), _) => Some(Outcome::Success),

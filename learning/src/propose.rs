@@ -47,6 +47,9 @@ pub enum ProposalError {
     /// Change control refused it.
     #[error(transparent)]
     Refused(#[from] ProposeError),
+    /// The entries do not follow each other.
+    #[error(transparent)]
+    Broken(FollowError),
     /// The journal did not give or take something.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,6 +60,7 @@ impl From<FollowError> for ProposalError {
         match error {
             FollowError::Store(error) => Self::Store(error),
             FollowError::Bundle(error) => Self::Bundle(error),
+            broken @ FollowError::Broken { .. } => Self::Broken(broken),
         }
     }
 }

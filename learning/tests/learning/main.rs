@@ -9,6 +9,7 @@
 )]
 
 mod back;
+mod bad_input;
 mod course;
 mod place;
 mod refusals;

@@ -272,7 +272,8 @@ impl Place {
         self.events(number, &person("rhea"), vec![Event::Labelled(label)]);
     }
 
-    fn events(&self, number: usize, by: &Submitter, events: Vec<Event>) {
+    /// Writes what happened to a run as it is, whether it can be or not.
+    pub(crate) fn events(&self, number: usize, by: &Submitter, events: Vec<Event>) {
         let subject = format!("run:run-{number}");
         let drafts = events.into_iter().map(|event| Draft {
             tenant: self.tenant.borrow().clone(),

@@ -91,6 +91,7 @@ fn not_followed(error: &FollowError) -> Exit {
     match error {
         FollowError::Store(error) => problems::of_store(error),
         FollowError::Bundle(error) => problems::of_bundle(error),
+        broken @ FollowError::Broken { .. } => journal::failed(broken),
     }
 }
 
