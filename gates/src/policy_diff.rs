@@ -123,6 +123,12 @@ pub struct ThresholdChange {
     pub on_grid: bool,
     /// Whether the new value lies within the range.
     pub in_range: bool,
+    /// Whether it goes back on the last learned change of it, part or all of the way and not beyond.
+    ///
+    /// The journal says so when the diff is decided on, so what is found out beforehand does not; where it is
+    /// not said, it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returns: bool,
 }
 
 /// What was so in change control when a diff is decided on.

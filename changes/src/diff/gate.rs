@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use cku_authority::{
-    Chains, Modes, Stage, StoreError, activations, freeze, genesis, kill_switch, revoked_keys, role_grants,
-    rollout,
+    Chains, Modes, Stage, StoreError, freeze, genesis, kill_switch, revoked_keys, role_grants, rollout,
 };
 use cku_base::{Digest, TenantPath, Timestamp, canonical};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{
     Activated, ChangedBundle, ChangedPart, Changes, Decision, DecisionInput, InvariantCounts, OpenDiff,
-    PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, Tried, Undecidable, decide,
+    PolicyDiff, Reliability, ReplayCounts, RunSubmission, State, ThresholdChange, Tried, Undecidable, decide,
 };
 use cku_journal::Journal;
 
 use super::{
     event::{Decided, is_learner},
     found::Evidence,
+    history::{self, Became},
     state::{Command, Diff, Refusal, Status},
     store,
 };
@@ -133,6 +133,7 @@ fn build(
         token.valid &= counts(&token.key);
     }
     let evidence_digest = diff.checked.as_ref().map(|c| c.evidence).ok_or(Refusal::NotChecked)?;
+    let history = history::of(journal, &diff.proposed)?;
     let state = State {
         kill_switch: kill_switch(journal, &root)?.is_some(),
         role_grants: role_grants(journal, &root)?,
@@ -142,7 +143,7 @@ fn build(
         reliability: Reliability::default(),
         first_time_skills: None,
         exploration: None,
-        changes: Some(changes(journal, diff, asked, now)?),
+        changes: Some(changes(journal, (diff, asked), &history, now)?),
     };
     Ok(DecisionInput {
         run_id: diff.id.to_string(),
@@ -158,7 +159,7 @@ fn build(
             change: None,
             evidence: Vec::new(),
         },
-        policy_diff: Some(seen(diff, evidence, evidence_digest)),
+        policy_diff: Some(seen(diff, (evidence, evidence_digest), &history)),
         evidence_by: BTreeMap::new(),
         approvals: diff.approvals.iter().filter(|approval| counts(&approval.key)).cloned().collect(),
         votes: Vec::new(),
@@ -167,7 +168,7 @@ fn build(
 }
 
 /// The diff as policies see it; a change of all modes has the direction of the whole.
-fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
+fn seen(diff: &Diff, (evidence, digest): (&Evidence, Digest), history: &[Became]) -> PolicyDiff {
     let held = evidence.invariants.iter().filter(|result| result.is_held()).count() as u64;
     let part = |part: &crate::prove::Part| ChangedPart {
         what: part.what.to_string(),
@@ -191,22 +192,20 @@ fn seen(diff: &Diff, evidence: &Evidence, digest: Digest) -> PolicyDiff {
             flips: replay.flips,
             not_replayable: replay.not_replayable.iter().map(|not| not.count).sum(),
         }),
-        thresholds: evidence.thresholds.clone(),
+        thresholds: history::compared(&evidence.thresholds, &diff.proposed, history),
         learner_settings: evidence.learner_settings,
         expires_at: diff.proposed.expires_at,
     }
 }
 
 /// What is so in change control: whether the base is active, what else is open, what became active.
-fn changes(journal: &Journal, diff: &Diff, asked: Stage, now: Timestamp) -> Result<Changes, StoreError> {
+fn changes(
+    journal: &Journal,
+    (diff, asked): (&Diff, Stage),
+    history: &[Became],
+    now: Timestamp,
+) -> Result<Changes, StoreError> {
     let purpose = diff.proposed.purpose;
-    let thresholds = |diff: &Diff| -> Result<Vec<String>, StoreError> {
-        let evidence = store::evidence_of(journal, diff)?;
-        let changed = evidence.into_iter().flat_map(|evidence| evidence.thresholds);
-        let mut names: Vec<String> = changed.map(|t| format!("{}.{}", t.gate, t.name)).collect();
-        names.dedup();
-        Ok(names)
-    };
     let mut open = Vec::new();
     for (id, row) in store::list(journal)?
         .into_iter()
@@ -220,23 +219,26 @@ fn changes(journal: &Journal, diff: &Diff, asked: Stage, now: Timestamp) -> Resu
         };
         if let Some(other) = other.filter(stands) {
             let learned = is_learner(&other.proposed.author);
-            open.push(OpenDiff { id, learned, thresholds: thresholds(&other)? });
+            let changed = store::evidence_of(journal, &other)?.map(|evidence| evidence.thresholds);
+            open.push(OpenDiff { id, learned, thresholds: names_of(&changed.unwrap_or_default()) });
         }
     }
-    let mut activated = Vec::new();
-    for (activation, _, time) in activations(journal)? {
-        let counts = activation.purpose == purpose
-            && activation.stage == Stage::Active
-            && !activation.rollback
-            && activation.modes.overlaps(&diff.proposed.modes);
-        let Some(id) = activation.diff.filter(|_| counts) else { continue };
-        let other = store::load(journal, &id)?;
-        let learned = is_learner(&other.proposed.author);
-        activated.push(Activated { time, learned, thresholds: thresholds(&other)? });
-    }
+    let activated = history.iter().map(|became| Activated {
+        time: became.time,
+        learned: became.learned,
+        thresholds: names_of(&became.thresholds),
+    });
     let floor = genesis(journal)?.map(|genesis| serde_json::to_value(genesis.floor)).transpose()?;
     let tried = diff.staged.iter();
     let tried = tried.map(|s| Tried { stage: s.stage.as_str().to_owned(), since: s.since }).collect();
     let base_active = rollout(journal, purpose)?.only(&diff.proposed.modes) == Some(diff.proposed.base);
-    Ok(Changes { asked: asked.as_str().to_owned(), tried, base_active, open, activated, floor })
+    let asked = asked.as_str().to_owned();
+    Ok(Changes { asked, tried, base_active, open, activated: activated.collect(), floor })
+}
+
+/// Changed thresholds like `quality.min_line_coverage`, each once, whatever the mode.
+fn names_of(changed: &[ThresholdChange]) -> Vec<String> {
+    let mut names: Vec<String> = changed.iter().map(|t| format!("{}.{}", t.gate, t.name)).collect();
+    names.dedup();
+    names
 }

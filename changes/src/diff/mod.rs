@@ -12,6 +12,7 @@ mod event;
 mod evidence;
 mod found;
 mod gate;
+mod history;
 mod propose;
 mod review;
 mod rows;

@@ -38,6 +38,7 @@ pub(super) fn changed(old: &Bundle, new: &Bundle) -> Vec<ThresholdChange> {
                     learn: was.learn && is.learn,
                     in_range: was.range.is_some_and(|(low, high)| (low..=high).contains(&to)),
                     on_grid: on_grid(was, to),
+                    returns: false,
                 });
             }
         }

@@ -13,6 +13,8 @@ mod place;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod returns;
+#[cfg(test)]
 mod state;
 #[cfg(test)]
 mod trials;

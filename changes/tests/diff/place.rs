@@ -93,8 +93,12 @@ pub(crate) fn options() -> Options {
 
 /// Makes the file of such a journal.
 pub(crate) fn make(path: &Path, control: Control, change_control: &Bundle) -> Journal {
+    make_with(path, control, (&bundle("examples/minimal", &[], true), change_control))
+}
+
+/// The same with another bundle over runs.
+fn make_with(path: &Path, control: Control, (bundle, change_control): (&Bundle, &Bundle)) -> Journal {
     let journal = Journal::create(path, options()).unwrap();
-    let bundle = bundle("examples/minimal", &[], true);
     let genesis = Genesis {
         admin: Admin { issuer: None, principal: principal(PrincipalKind::User, "dana") },
         authentication: Authentication::Token,
@@ -105,7 +109,7 @@ pub(crate) fn make(path: &Path, control: Control, change_control: &Bundle) -> Jo
         directory: None,
         floor: Floor::default(),
     };
-    found(&journal, &person("dana"), &genesis, &bundle, Some(change_control)).unwrap();
+    found(&journal, &person("dana"), &genesis, bundle, Some(change_control)).unwrap();
     for (who, role) in [("rhea", "reviewer"), ("sam", "security"), ("otto", "operator"), ("ada", "admin")] {
         grant(&journal, &principal(PrincipalKind::User, who), role);
     }
@@ -135,6 +139,14 @@ impl Place {
     pub(crate) fn of(control: Control, change_control: &Bundle) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journal = make(&folder.path().join("journal.db"), control, change_control);
+        Self { _folder: folder, journal, chains: Chains::default() }
+    }
+
+    /// One in which this bundle decides over runs.
+    pub(crate) fn over(bundle: &Bundle, change_control: &Bundle) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = make_with(&path, Control::Managed, (bundle, change_control));
         Self { _folder: folder, journal, chains: Chains::default() }
     }
 

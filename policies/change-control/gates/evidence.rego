@@ -45,6 +45,12 @@ unchanged_for := min({2592000} | ages) if {
 	}
 }
 
+# Whether all that changes goes back on what was learned last of it. Of nothing, nothing is said.
+returns if {
+	count(data.change_control.lib.thresholds) > 0
+	count(data.change_control.lib.lacking("returns")) == 0
+} else := false
+
 learned_this_week := count(recent) if {
 	now := data.change_control.lib.now
 	activated := learned_activations

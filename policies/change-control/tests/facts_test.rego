@@ -132,6 +132,18 @@ test_the_time_since_the_last_change_is_rounded_down if {
 	data.change_control.evidence.unchanged_for == 2592000 with input as activated(["2026-01-01T00:00:00Z"])
 }
 
+back(said) := changed({"policy_diff": {"thresholds": [object.union({"gate": "quality", "name": "min_line_coverage"}, one) | some one in said]}})
+
+test_a_change_returns_if_all_of_it_does if {
+	data.change_control.evidence.returns == true with input as back([{"returns": true}])
+	data.change_control.evidence.returns == true with input as back([{"returns": true}, {"name": "other", "returns": true}])
+	data.change_control.evidence.returns == false with input as back([{"returns": true}, {"name": "other", "returns": false}])
+	data.change_control.evidence.returns == false with input as back([{"returns": true}, {"returns": "true"}])
+	data.change_control.evidence.returns == false with input as changed({})
+	data.change_control.evidence.returns == false with input as back([])
+	data.change_control.evidence.returns == false with input as {}
+}
+
 test_whose_change_is_unknown_counts_as_learned if {
 	silent := changed({"state": {"changes": {
 		"activated": [{"time": "2026-11-20T11:59:00Z", "thresholds": ["quality.min_line_coverage"]}],
