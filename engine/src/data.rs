@@ -27,6 +27,12 @@ pub(crate) fn read<'f>(
     tree
 }
 
+/// The data file that says what stands at a path: of those above it, there or below it, the deepest.
+pub(crate) fn file_of<'f>(files: impl Iterator<Item = &'f BundleFile>, path: &[&str]) -> Option<&'f str> {
+    let on_the_way = |file: &&BundleFile| path_of(&file.path).iter().zip(path).all(|(at, name)| at == name);
+    files.filter(on_the_way).max_by_key(|file| path_of(&file.path).len()).map(|file| file.path.as_str())
+}
+
 fn path_of(file: &str) -> Vec<&str> {
     let below = file.strip_prefix("data/").unwrap_or(file);
     let stem = below.rsplit_once('.').map_or(below, |(stem, _)| stem);
@@ -91,6 +97,22 @@ mod tests {
             tree(&[("data/a/b.yaml", "x: 1"), ("data/a/data.json", "{\"c\": 2}"), ("data/l.json", "[1]")]);
         assert_eq!(tree, json!({"a": {"b": {"x": 1}, "c": 2}, "l": [1]}));
         assert_eq!(problems, [""; 0]);
+    }
+
+    #[test]
+    fn what_stands_at_a_path_is_in_the_file_nearest_to_it() {
+        let file = |paths: &[&str]| {
+            let sources = Sources::from_files(paths.iter().map(|path| (*path, "{}")));
+            file_of(sources.of_kind(FileKind::Data), &["cku", "learner"]).map(str::to_owned)
+        };
+        let named = |path: &str| Some(path.to_owned());
+        assert_eq!(file(&["data/a.yaml", "data/cku.yaml", "data/data.json"]), named("data/cku.yaml"));
+        assert_eq!(file(&["data/cku.yaml", "data/cku/learner.yaml"]), named("data/cku/learner.yaml"));
+        assert_eq!(
+            file(&["data/cku/learner/modes.yaml", "data/cku/b.yaml"]),
+            named("data/cku/learner/modes.yaml")
+        );
+        assert_eq!(file(&["data/a.yaml"]), None);
     }
 
     #[test]

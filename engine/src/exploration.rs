@@ -14,6 +14,7 @@ use cku_lang::{Compiled, GateBody};
 use serde_json::{Map, Value};
 
 use crate::{
+    data,
     manifest::Manifest,
     source::{FileKind, Sources},
 };
@@ -76,20 +77,19 @@ impl ExplorationSettings {
 
     /// Reads the settings; where anything in them cannot be read, that is told and nothing explores.
     pub(crate) fn load(
-        data: &Value,
+        documents: &Value,
         sources: &Sources,
         manifest: &Manifest,
         compiled: &Compiled,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
-        let Some(document) = data.pointer(PATH) else { return Self::default() };
+        let Some(document) = documents.pointer(PATH) else { return Self::default() };
         let mut reading = Reading { wrong: Vec::new() };
         let settings = reading.settings(document, &manifest.modes, &learnable(compiled));
         if reading.wrong.is_empty() {
             return settings;
         }
-        let file = sources.of_kind(FileKind::Data).map(|file| file.path.as_str());
-        let file = file.filter(|path| path.starts_with("data/cku/learner")).last().unwrap_or("data/cku");
+        let file = data::file_of(sources.of_kind(FileKind::Data), &["cku", "learner"]).unwrap_or("data");
         problems.extend(reading.wrong.into_iter().map(|(message, help)| {
             Diagnostic::error("B013", message).at(Place::whole_file(file)).help(help)
         }));

@@ -5,7 +5,10 @@ use cku_learner::{Declared, Settings, SettingsError};
 use serde_json::{Map, Value};
 
 /// Where it stands among the data of a bundle.
-const PATH: &str = "/cku/learner";
+pub(crate) const PATH: &str = "/cku/learner";
+
+/// What it has; later parts win.
+pub(crate) const PARTS: [&str; 3] = ["defaults", "modes", "thresholds"];
 
 /// A declaration that cannot be used: nothing is learned under it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -28,14 +31,23 @@ pub enum DeclaredError {
     },
 }
 
+impl DeclaredError {
+    /// What is wrong, without where it was found: what one part says is found for several thresholds.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Settings { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// The settings for a threshold (`gate.name`) in a mode: the shipped ones, then those of `defaults`, of the
 /// mode and of the threshold, later ones over earlier ones.
 pub fn settings(bundle: &Bundle, mode: &str, threshold: &str) -> Result<Settings, DeclaredError> {
     let mut all = Map::new();
     if let Some(declared) = bundle.data().pointer(PATH) {
         let members = object(declared, "")?;
-        let known = ["defaults", "modes", "thresholds"];
-        if let Some(other) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        if let Some(other) = members.keys().find(|name| !PARTS.contains(&name.as_str())) {
             return Err(DeclaredError::Member(other.clone()));
         }
         let of = |part: &str, name: &str| -> Result<Option<&Map<String, Value>>, DeclaredError> {

@@ -49,19 +49,19 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Exit> {
     }
     let loaded = Bundle::load(dir);
     let found = match &loaded {
-        Ok(bundle) => bundle.warnings(),
-        Err(error) => &error.diagnostics,
+        Ok(bundle) => [bundle.warnings(), &cku_learning::problems(bundle)].concat(),
+        Err(error) => error.diagnostics.clone(),
     };
     match args.format {
         Report::Json => output::json(&found)?,
-        Report::Sarif => output::json(&sarif::log(&diagnostics::below(found, dir)))?,
-        Report::Github => output::result(sarif::annotations(&diagnostics::below(found, dir)))?,
+        Report::Sarif => output::json(&sarif::log(&diagnostics::below(&found, dir)))?,
+        Report::Github => output::result(sarif::annotations(&diagnostics::below(&found, dir)))?,
         Report::Pretty => {
-            diagnostics::show_of_bundle(found, dir, Format::Pretty);
-            output::result(summary(&loaded, found))?;
+            diagnostics::show_of_bundle(&found, dir, Format::Pretty);
+            output::result(summary(&loaded, &found))?;
         }
     }
-    if loaded.is_ok() { Ok(Exit::Pass) } else { Err(Exit::Bundle) }
+    if found.iter().any(Diagnostic::is_error) { Err(Exit::Bundle) } else { Ok(Exit::Pass) }
 }
 
 /// Mends files until nothing is left that can be mended without asking: one error may hide another.

@@ -66,6 +66,33 @@ fn findings_are_sarif() {
 }
 
 #[test]
+fn what_is_declared_for_the_learner_and_cannot_be_used_is_told() {
+    let environment = bundle(GATE);
+    let mut told = String::new();
+    for declared in [
+        "defualts: { epsilon: 0.1 }",
+        "defaults: { epsilom: 0.1 }\nmodes: { dev: { delta: often } }",
+        "thresholds: { size.most: { partial: 10001, left_out: -1 } }",
+        "defaults: { epsilon: 0.9 }",
+        "modes: { dev: { cool_down: 10000 } }",
+        "modes: { prd: { epsilon: 0.1 } }",
+        "thresholds: { size.moast: { epsilon: 0.1 } }",
+    ] {
+        environment.write("small/data/cku/learner.yaml", declared);
+        let ran = environment.run(&["check", "small"]);
+        assert_eq!(ran.code, 3, "{declared}: {}", ran.shown());
+        told.push_str(&format!("{declared}\n{}\n", ran.stderr));
+    }
+    insta::assert_snapshot!(told);
+    // What is out of range alone and fits together with the rest is no mistake.
+    environment.write(
+        "small/data/cku/learner.yaml",
+        "defaults: { window: 50000 }\nmodes: { dev: { cool_down: 20000 } }",
+    );
+    assert_eq!(environment.run(&["check", "small"]).code, 0);
+}
+
+#[test]
 fn what_is_certain_is_mended_and_the_rest_shown() {
     let environment = broken();
     let ran = environment.run(&["check", "small", "--fix", "--format", "json"]);

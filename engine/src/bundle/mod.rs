@@ -19,12 +19,13 @@ use crate::{
     access::{Denial, Resource},
     authzen::Authzen,
     cedar::{access::AccessPolicies, rules::GateRules},
+    data,
     error::LoadError,
     exploration::ExplorationSettings,
     manifest::{MANIFEST_FILE, Manifest},
     rego::{ModuleText, RegoProgram, graph::parse_dotted},
     sequence::Sequence,
-    source::Sources,
+    source::{FileKind, Sources},
     targets::Targets,
 };
 use loading::Loading;
@@ -149,6 +150,12 @@ impl Bundle {
     /// Its base documents.
     pub fn data(&self) -> &serde_json::Value {
         &self.data
+    }
+
+    /// The data file that says what stands at a JSON pointer; none where no file does.
+    pub fn data_file(&self, pointer: &str) -> Option<&str> {
+        let path: Vec<&str> = pointer.split('/').skip(1).collect();
+        data::file_of(self.sources.of_kind(FileKind::Data), &path)
     }
 
     /// The gate of this name.
