@@ -98,7 +98,7 @@ pub fn found(
         blobs.push((root.clone(), files));
     }
     let guards = vec![Guard { tenant: root, subject: GENESIS.to_owned(), after: 0 }];
-    match journal.append(Command { drafts, key: None, guards, blobs }) {
+    match journal.append(Command { drafts, guards, blobs, ..Command::default() }) {
         Ok(_) => Ok(()),
         Err(AppendError::Conflict { .. }) => Err(FoundingError::Twice),
         Err(error) => Err(StoreError::from(error).into()),

@@ -68,6 +68,11 @@ impl StoreError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Append(AppendError::Conflict { .. }))
     }
+
+    /// Whether a row that the entries rest on was changed meanwhile: read it again and decide anew.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Append(AppendError::Outdated { .. }))
+    }
 }
 
 /// Reads the body of an entry; one that was erased cannot be read.
@@ -102,7 +107,7 @@ pub fn note(
     };
     let body = with_actor(members, &named(by), subject);
     let drafts = vec![Draft { tenant: tenant.clone(), kind, body }];
-    journal.append(Command { drafts, key: None, guards: Vec::new(), blobs })?;
+    journal.append(Command { drafts, blobs, ..Command::default() })?;
     Ok(())
 }
 

@@ -32,6 +32,19 @@ pub struct Guard {
     pub after: u64,
 }
 
+/// Only if a derived row is still what it was when it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowGuard {
+    /// Whose row.
+    pub tenant: TenantPath,
+    /// In which table.
+    pub table: String,
+    /// Its key.
+    pub key: String,
+    /// What it was; none where there was no such row.
+    pub value: Option<Value>,
+}
+
 /// Entries that are written together or not at all.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Command {
@@ -41,6 +54,8 @@ pub struct Command {
     pub key: Option<String>,
     /// What must still be so, all of it.
     pub guards: Vec<Guard>,
+    /// The same of derived rows, as they are before the command.
+    pub rows: Vec<RowGuard>,
     /// Documents that the entries point at, by their digests.
     pub blobs: Vec<(TenantPath, Vec<u8>)>,
 }
@@ -72,6 +87,14 @@ pub enum AppendError {
         expected: u64,
         /// What it is.
         last: u64,
+    },
+    /// A derived row is another one.
+    #[error("the row `{key}` of `{table}` was changed meanwhile; read it again")]
+    Outdated {
+        /// The table.
+        table: String,
+        /// The key of the row.
+        key: String,
     },
     /// The key was used for something else.
     #[error("the idempotency key `{key}` was used for other entries before; use another one")]

@@ -165,7 +165,7 @@ impl Journal {
     ///
     /// Its documents and its key are named in bodies, so that none can be taken away unnoticed.
     fn ready(&self, command: Command) -> Result<Ready, AppendError> {
-        let Command { mut drafts, key, guards, blobs } = command;
+        let Command { mut drafts, key, guards, rows, blobs } = command;
         let first = drafts.first_mut();
         let first = first.ok_or_else(|| AppendError::Unfit("a command without entries".to_owned()))?;
         if let Some(key) = &key {
@@ -185,7 +185,7 @@ impl Journal {
             let ready = Prepared::new(draft.tenant, draft.kind, draft.body, salt);
             prepared.push(ready.map_err(|e| AppendError::Unfit(e.to_string()))?);
         }
-        Ok(Ready { drafts: prepared, key, guards, blobs: packed })
+        Ok(Ready { drafts: prepared, key, guards, rows, blobs: packed })
     }
 
     /// Up to `limit` entries of a tenant after `after`, in order.

@@ -39,7 +39,7 @@ mod verify;
 mod writer;
 
 pub use claim::{Claim, ClaimError};
-pub use command::{AppendError, Appended, Command, Draft, Guard};
+pub use command::{AppendError, Appended, Command, Draft, Guard, RowGuard};
 pub use damage::{Damage, DamageKind, Verified, VerifyError};
 pub use derived::Confirmed;
 pub use entry::{Body, Entry, Head, Header, Salt};

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use crate::{
-    command::{AppendError, Appended},
+    command::{AppendError, Appended, RowGuard},
     entry::{Body, Entry, Head, Header, Prepared},
     projection::{ProjectError, Projector, Rows},
     schema::{self, AUTHORITY, Making, OpenError, words},
@@ -126,16 +126,7 @@ impl Sqlite {
         {
             return Ok(Appended { entries: first, repeated: true });
         }
-        for guard in &ready.guards {
-            let last = match self.tenant(&guard.tenant)? {
-                Some(id) => self.last_of(id, &guard.subject)?,
-                None => 0,
-            };
-            if last != guard.after {
-                let (subject, expected) = (guard.subject.clone(), guard.after);
-                return Err(Stop::Refused(AppendError::Conflict { subject, expected, last }));
-            }
-        }
+        self.is_still_so(ready)?;
         let mut entries = Vec::with_capacity(ready.drafts.len());
         for draft in &ready.drafts {
             let (id, head) = self.place_of(&draft.tenant)?;
@@ -164,6 +155,27 @@ impl Sqlite {
             self.connection.prepare_cached(sql)?.execute(params![id, key, content.as_bytes(), places])?;
         }
         Ok(Appended { entries, repeated: false })
+    }
+
+    /// Refuses a command of whose guards one does not hold any more.
+    fn is_still_so(&mut self, ready: &Ready) -> Result<(), Stop> {
+        for guard in &ready.guards {
+            let last = match self.tenant(&guard.tenant)? {
+                Some(id) => self.last_of(id, &guard.subject)?,
+                None => 0,
+            };
+            if last != guard.after {
+                let (subject, expected) = (guard.subject.clone(), guard.after);
+                return Err(Stop::Refused(AppendError::Conflict { subject, expected, last }));
+            }
+        }
+        for RowGuard { tenant, table, key, value } in &ready.rows {
+            if Store::row(self, tenant, table, key)? != *value {
+                let (table, key) = (table.clone(), key.clone());
+                return Err(Stop::Refused(AppendError::Outdated { table, key }));
+            }
+        }
+        Ok(())
     }
 
     fn insert(&self, id: i64, draft: &Prepared, entry: &Entry) -> Result<(), StorageError> {

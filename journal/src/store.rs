@@ -7,7 +7,7 @@ use cku_base::{Digest, TenantPath, Timestamp};
 use serde_json::Value;
 
 use crate::{
-    command::{AppendError, Appended, Guard},
+    command::{AppendError, Appended, Guard, RowGuard},
     entry::{Entry, Head, Prepared},
     projection::Projector,
 };
@@ -18,6 +18,7 @@ pub struct Ready {
     pub(crate) drafts: Vec<Prepared>,
     pub(crate) key: Option<(String, Digest)>,
     pub(crate) guards: Vec<Guard>,
+    pub(crate) rows: Vec<RowGuard>,
     pub(crate) blobs: Vec<(TenantPath, Digest, Vec<u8>)>,
 }
 

@@ -6,7 +6,7 @@ use cku_authority::{Chains, StoreError};
 use cku_base::{Digest, Timestamp, canonical};
 use cku_engine::Worker;
 use cku_gates::{Decision, DecisionInput, Undecidable, Verdict, decide};
-use cku_journal::Journal;
+use cku_journal::{Entry, Journal};
 use serde_json::Value;
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
     state::Run,
     store::{self, Actor},
 };
+
+/// How often the gates are asked while others take the draws that a decision rests on.
+const TRIES: usize = 20;
 
 /// Why there is no decision about a run.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,17 @@ pub enum Trial<'w> {
     Canary(Digest),
     /// The bundle of this policy diff is asked too, without effect.
     Shadow(Digest, &'w mut Worker),
+}
+
+impl Trial<'_> {
+    /// The same once more.
+    fn again(&mut self) -> Trial<'_> {
+        match self {
+            Self::None => Trial::None,
+            Self::Canary(diff) => Trial::Canary(*diff),
+            Self::Shadow(diff, worker) => Trial::Shadow(*diff, worker),
+        }
+    }
 }
 
 /// What a decision takes beside the journal and the policies.
@@ -88,7 +102,44 @@ pub fn gate_trying<'b>(
     run: Run,
     now: Timestamp,
 ) -> Result<Gated, GatingError> {
-    let Judged { decided, decision, input, bytes } = judge(journal, beside, (worker, trial), &run, now)?;
+    let (mut beside, mut trial) = (beside.into(), trial);
+    for _ in 1..TRIES {
+        match gate_once(journal, beside, (worker, trial.again()), &run, now) {
+            Err(GatingError::Store(error)) if error.is_outdated() => {}
+            said => return said.map(|said| said.over(run)),
+        }
+    }
+    // Nothing explores any more, so that nothing rests on what others do.
+    beside.exploration = None;
+    gate_once(journal, beside, (worker, trial), &run, now).map(|said| said.over(run))
+}
+
+/// What the gates said, with its entries.
+struct Written {
+    events: Vec<Event>,
+    entries: Vec<Entry>,
+    decision: Decision,
+    input: DecisionInput,
+}
+
+impl Written {
+    fn over(self, run: Run) -> Gated {
+        let Self { events, entries, decision, input } = self;
+        Gated { run: store::after(run, &events, &entries), decision, input }
+    }
+}
+
+/// Asks the gates and writes what they say; outdated where another decision took a draw or spent a cap that this
+/// one rests on.
+fn gate_once(
+    journal: &Journal,
+    beside: Beside<'_>,
+    (worker, trial): (&mut Worker, Trial<'_>),
+    run: &Run,
+    now: Timestamp,
+) -> Result<Written, GatingError> {
+    let Judged { decided, decision, input, bytes } = judge(journal, beside, (worker, trial), run, now)?;
+    let rows = exploration::rests_on(journal, worker.bundle(), run, &decided)?;
     let mut events = vec![Event::Decided(decided)];
     match decision.verdict {
         Verdict::Pass => {}
@@ -105,8 +156,8 @@ pub fn gate_trying<'b>(
         }
     }
     let blobs = vec![(run.tenant.clone(), bytes)];
-    let run = store::add(journal, run, &Actor::Cku, events, blobs)?;
-    Ok(Gated { run, decision, input })
+    let entries = store::add_if(journal, run, &Actor::Cku, &events, (rows, blobs))?;
+    Ok(Written { events, entries, decision, input })
 }
 
 /// What the gates say of a run, and what is to be kept of that; nothing is written.

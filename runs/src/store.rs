@@ -3,7 +3,7 @@
 use cku_authority::{StoreError, named, with_actor};
 use cku_base::{Digest, Principal, TenantPath, Timestamp, canonical};
 use cku_gates::{RunSubmission, Submitter, read_submission};
-use cku_journal::{Command, Draft, Guard, Journal};
+use cku_journal::{Command, Draft, Entry, Guard, Journal, RowGuard};
 use serde_json::{Value, json};
 
 use crate::{
@@ -118,22 +118,36 @@ pub(crate) fn add(
     events: Vec<Event>,
     blobs: Vec<(TenantPath, Vec<u8>)>,
 ) -> Result<Run, StoreError> {
+    let added = add_if(journal, &run, actor, &events, (Vec::new(), blobs))?;
+    Ok(after(run, &events, &added))
+}
+
+/// Adds events to a run if these rows are still so, too; the entries, of which [`after`] makes the run after it.
+pub(crate) fn add_if(
+    journal: &Journal,
+    run: &Run,
+    actor: &Actor<'_>,
+    events: &[Event],
+    (rows, blobs): (Vec<RowGuard>, Vec<(TenantPath, Vec<u8>)>),
+) -> Result<Vec<Entry>, StoreError> {
     let subject = subject(&run.id);
     let actor = match actor {
         Actor::Cku => json!("cku"),
         Actor::Person(by) => named(by),
     };
     let mut drafts = Vec::with_capacity(events.len());
-    for event in &events {
+    for event in events {
         let body = with_actor(event.members()?, &actor, &subject);
         drafts.push(Draft { tenant: run.tenant.clone(), kind: event.kind(), body });
     }
     let guards = vec![Guard { tenant: run.tenant.clone(), subject, after: run.seq }];
-    let appended = journal.append(Command { drafts, key: None, guards, blobs })?;
-    Ok(events
-        .iter()
-        .zip(&appended.entries)
-        .fold(run, |run, (event, entry)| run.apply(event, entry.header.seq, entry.header.time)))
+    Ok(journal.append(Command { drafts, guards, rows, blobs, ..Command::default() })?.entries)
+}
+
+/// A run after events that were added to it.
+pub(crate) fn after(run: Run, events: &[Event], added: &[Entry]) -> Run {
+    let added = events.iter().zip(added);
+    added.fold(run, |run, (event, entry)| run.apply(event, entry.header.seq, entry.header.time))
 }
 
 /// A name for a run: sortable by time, with 80 random bits.

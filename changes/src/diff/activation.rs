@@ -289,7 +289,7 @@ fn write(
     // The race of the tests must be lost without them, or it shows nothing.
     #[cfg(feature = "unguarded")]
     let guards = guards.into_iter().take(0).collect();
-    let command = Write { drafts, key: None, guards, blobs };
+    let command = Write { drafts, guards, blobs, ..Write::default() };
     let entries = journal.append(command).map_err(StoreError::from)?.entries;
     let activation = entries.last().map_or(0, |entry| entry.header.seq);
     let applied = events.iter().zip(&entries);

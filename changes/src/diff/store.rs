@@ -117,7 +117,7 @@ pub(super) fn add(
 ) -> Result<Diff, StoreError> {
     let (drafts, guard) = drafts(&diff, &named(by), events)?;
     let blobs = blobs.into_iter().map(|bytes| (TenantPath::root(), bytes)).collect();
-    let appended = journal.append(Command { drafts, key: None, guards: vec![guard], blobs })?;
+    let appended = journal.append(Command { drafts, guards: vec![guard], blobs, ..Command::default() })?;
     let applied = events.iter().zip(&appended.entries);
     Ok(applied.fold(diff, |diff, (event, entry)| diff.apply(event, entry.header.seq)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cku_journal::{AppendError, Command, Guard, Journal};
+use cku_journal::{AppendError, Command, Guard, Journal, RowGuard};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -11,13 +11,18 @@ use crate::support::{Place, command, draft, options, tenant};
 const TENANTS: [&str; 3] = ["acme", "acme/payments", "globex"];
 const SUBJECTS: [&str; 3] = ["a", "b", "c"];
 
+/// What is expected of a tenant and a subject.
+type Expected = Option<(usize, usize, u64)>;
+
 /// What a test does.
 #[derive(Debug, Clone)]
 enum Step {
     Append {
         drafts: Vec<(usize, usize, u8)>,
         key: Option<u8>,
-        guard: Option<(usize, usize, u64)>,
+        guard: Expected,
+        /// A count that is expected in the rows.
+        row: Expected,
         refused: bool,
     },
     Reopen,
@@ -27,9 +32,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let drafts = prop::collection::vec((0..3usize, 0..3usize, any::<u8>()), 1..4);
     let guard = prop::option::of((0..3usize, 0..3usize, 0..6u64));
-    let append = (drafts, prop::option::of(0..4u8), guard, prop::bool::weighted(0.15));
+    let row = prop::option::weighted(0.3, (0..3usize, 0..3usize, 0..4u64));
+    let append = (drafts, prop::option::of(0..4u8), guard, row, prop::bool::weighted(0.15));
     prop_oneof![
-        12 => append.prop_map(|(drafts, key, guard, refused)| Step::Append { drafts, key, guard, refused }),
+        12 => append.prop_map(|(drafts, key, guard, row, refused)| {
+            Step::Append { drafts, key, guard, row, refused }
+        }),
         1 => Just(Step::Reopen),
         1 => Just(Step::Rebuild),
     ]
@@ -51,12 +59,17 @@ impl Model {
         let chain = self.chains.get(TENANTS[at]).map(Vec::as_slice).unwrap_or_default();
         chain.iter().rposition(|(s, _)| *s == SUBJECTS[subject]).map_or(0, |p| p as u64 + 1)
     }
+
+    fn count(&self, at: usize, subject: usize) -> u64 {
+        let chain = self.chains.get(TENANTS[at]).map(Vec::as_slice).unwrap_or_default();
+        chain.iter().filter(|(s, _)| *s == SUBJECTS[subject]).count() as u64
+    }
 }
 
 fn to_command(
     drafts: &[(usize, usize, u8)],
     key: Option<u8>,
-    guard: Option<(usize, usize, u64)>,
+    (guard, row): (Expected, Expected),
     refused: bool,
 ) -> Command {
     let mut command = command(
@@ -71,12 +84,18 @@ fn to_command(
         subject: SUBJECTS[subject].to_owned(),
         after,
     }));
+    command.rows = Vec::from_iter(row.map(|(at, subject, count)| RowGuard {
+        tenant: tenant(TENANTS[at]),
+        table: "counts".to_owned(),
+        key: SUBJECTS[subject].to_owned(),
+        value: (count > 0).then(|| json!(count)),
+    }));
     command
 }
 
 fn expect(model: &mut Model, journal: &Journal, step: &Step) {
-    let Step::Append { drafts, key, guard, refused } = step else { return };
-    let answer = journal.append(to_command(drafts, *key, *guard, *refused));
+    let Step::Append { drafts, key, guard, row, refused } = step else { return };
+    let answer = journal.append(to_command(drafts, *key, (*guard, *row), *refused));
     let of_tenant = |key| (drafts[0].0, key);
     if let Some((first, places)) = key.and_then(|key| model.keys.get(&of_tenant(key))) {
         if first == drafts && !refused {
@@ -99,6 +118,13 @@ fn expect(model: &mut Model, journal: &Journal, step: &Step) {
             );
             return;
         }
+    }
+    if let Some((at, subject, count)) = row
+        && model.count(*at, *subject) != *count
+    {
+        let (table, key) = ("counts".to_owned(), SUBJECTS[*subject].to_owned());
+        assert_eq!(answer, Err(AppendError::Outdated { table, key }));
+        return;
     }
     if *refused {
         assert!(matches!(answer, Err(AppendError::Projection(_))), "{answer:?}");

@@ -4,8 +4,9 @@ use std::fmt;
 
 use cku_authority::StoreError;
 use cku_base::TenantPath;
-use cku_journal::{Journal, ProjectError, Rows};
+use cku_journal::{AppendError, Journal, ProjectError, RowGuard, Rows};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     event::{Decided, Opened},
@@ -50,9 +51,35 @@ impl Explored {
 
 /// How often somebody was let through there, as the cap counts.
 pub(crate) fn spent(journal: &Journal, tenant: &TenantPath, place: Place<'_>) -> Result<u64, StoreError> {
-    let Some(row) = journal.row(tenant, EXPLORED, &place.to_string())? else { return Ok(0) };
-    let explored: Explored = serde_json::from_value(row)?;
-    let decisions = journal.row(tenant, DECISIONS, place.mode)?;
+    spent_by(journal, tenant, place.mode, journal.row(tenant, EXPLORED, &place.to_string())?)
+}
+
+/// That nobody was let through there since, and the cap was not spent; outdated where it is.
+///
+/// More decisions of the mode meanwhile do no harm: they only take explored runs out of the window.
+pub(crate) fn unspent(
+    journal: &Journal,
+    tenant: &TenantPath,
+    place: Place<'_>,
+    cap: u32,
+) -> Result<RowGuard, StoreError> {
+    let (table, key) = (EXPLORED.to_owned(), place.to_string());
+    let value = journal.row(tenant, &table, &key)?;
+    if spent_by(journal, tenant, place.mode, value.clone())? >= u64::from(cap) {
+        return Err(AppendError::Outdated { table, key }.into());
+    }
+    Ok(RowGuard { tenant: tenant.clone(), table, key, value })
+}
+
+fn spent_by(
+    journal: &Journal,
+    tenant: &TenantPath,
+    mode: &str,
+    explored: Option<Value>,
+) -> Result<u64, StoreError> {
+    let Some(explored) = explored else { return Ok(0) };
+    let explored: Explored = serde_json::from_value(explored)?;
+    let decisions = journal.row(tenant, DECISIONS, mode)?;
     let decisions: u64 = decisions.map(serde_json::from_value).transpose()?.unwrap_or_default();
     Ok(explored.counting(decisions).at.len().try_into().unwrap_or(u64::MAX))
 }

@@ -4,13 +4,13 @@ mod cap;
 mod draw;
 mod key;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cku_authority::StoreError;
 use cku_base::{BasisPoints, Digest, TenantPath};
 use cku_engine::Bundle;
 use cku_gates::{Decision, DecisionInput, Draw, Frontier, RunSubmission};
-use cku_journal::{Journal, ProjectError, Rows};
+use cku_journal::{Journal, ProjectError, RowGuard, Rows};
 
 use crate::{
     event::{Decided, Opened},
@@ -91,12 +91,40 @@ pub(crate) fn explorable(
     let mut explorable = BTreeMap::new();
     let Some(base) = base(&run.submission) else { return Ok(Some(explorable)) };
     for (name, propensity) in &decision.exploration.passed {
-        let gate = name.split_once('.').map_or(name.as_str(), |(gate, _)| gate);
-        if !is_known(journal, &run.tenant, &change(run, &base, gate))? {
+        if !is_known(journal, &run.tenant, &change(run, &base, gate_of(name)))? {
             explorable.insert(name.clone(), *propensity);
         }
     }
     Ok(Some(explorable))
+}
+
+/// What a decision rests on that another one may take before it is written: draws that nobody has seen, and a
+/// cap that is not spent; outdated where the cap is.
+pub(crate) fn rests_on(
+    journal: &Journal,
+    bundle: &Bundle,
+    run: &Run,
+    decided: &Decided,
+) -> Result<Vec<RowGuard>, StoreError> {
+    let mut rows = Vec::new();
+    let unseen = |change: Digest| {
+        let (table, key) = (DRAWN.to_owned(), change.to_string());
+        RowGuard { tenant: run.tenant.clone(), table, key, value: None }
+    };
+    if let Some(Opened { gate, threshold, explored, first, change, .. }) = &decided.exploration {
+        rows.extend(first.then(|| unseen(*change)));
+        if *explored {
+            let (mode, principal) = (&run.submitted.mode, run.submitted.principal.principal.to_string());
+            let cap = bundle.exploration().of(mode, gate, threshold).cap;
+            let place = cap::Place { mode, gate, threshold, principal: &principal };
+            rows.push(cap::unspent(journal, &run.tenant, place, cap)?);
+        }
+    }
+    if let (Some(explorable), Some(base)) = (&decided.explorable, base(&run.submission)) {
+        let gates: BTreeSet<&str> = explorable.keys().map(|name| gate_of(name)).collect();
+        rows.extend(gates.into_iter().map(|gate| unseen(change(run, &base, gate))));
+    }
+    Ok(rows)
 }
 
 /// Counts a decision on a run, and keeps whose draw was seen.
@@ -114,6 +142,11 @@ pub(crate) fn project(
 /// Whether somebody was told what was drawn.
 fn is_known(journal: &Journal, tenant: &TenantPath, change: &Digest) -> Result<bool, StoreError> {
     Ok(journal.row(tenant, DRAWN, &change.to_string())?.is_some())
+}
+
+/// The gate of a threshold that is named like `quality.min_line_coverage`.
+fn gate_of(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(gate, _)| gate)
 }
 
 fn change(run: &Run, base: &str, gate: &str) -> Digest {

@@ -1,6 +1,10 @@
 //! Exploration over a real journal: what is drawn, what is kept of it, and what no submitter can change.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Barrier},
+};
 
 use cku_authority::{Admin, Chains, Control, Floor, Genesis, found};
 use cku_base::{Principal, PrincipalKind, TenantPath, Timestamp, document::Limits};
@@ -8,7 +12,7 @@ use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{Authentication, DecisionInput, RunSubmission, Submitter, Verdict, decide, read_submission};
 use cku_journal::{Journal, Options};
 use cku_runs::{
-    Beside, Decided, ExplorationKey, PlanFile, Projections, Request, Run, Trial, gate_trying, submit,
+    Beside, Decided, Event, ExplorationKey, PlanFile, Projections, Request, Run, Trial, gate_trying, submit,
 };
 use serde_json::json;
 
@@ -260,6 +264,71 @@ fn a_principal_is_let_through_no_more_often_than_the_cap_says() {
     assert_eq!(passed.explorable.unwrap().len(), 2, "nor by another principal");
     let others = (0..20).filter(|number| explored(&place.thin("other", &commit(*number)))).take(3).count();
     assert_eq!(others, 3);
+    place.journal.verify_all().unwrap();
+}
+
+impl Place {
+    /// Decides over all of these at once, each with gates of its own.
+    fn at_once(&mut self, submissions: impl IntoIterator<Item = RunSubmission>) -> Vec<Decided> {
+        let runs: Vec<Run> =
+            submissions.into_iter().map(|submission| self.request("coder", "dev", submission)).collect();
+        let (journal, chains, key) = (&self.journal, &self.chains, &self.key);
+        let (bundle, together) = (self.worker.bundle(), Barrier::new(runs.len()));
+        let decide = |run| {
+            let mut worker = Worker::new(bundle.clone());
+            together.wait();
+            let beside = Beside { chains, exploration: Some(key) };
+            let gated = gate_trying(journal, beside, (&mut worker, Trial::None), run, noon()).unwrap();
+            gated.run.decided.unwrap()
+        };
+        let decide = &decide;
+        std::thread::scope(|scope| {
+            let deciding: Vec<_> = runs.into_iter().map(|run| scope.spawn(move || decide(run))).collect();
+            deciding.into_iter().map(|decided| decided.join().unwrap()).collect()
+        })
+    }
+}
+
+#[test]
+fn of_those_who_are_decided_on_at_once_one_is_the_first_under_a_draw() {
+    let mut place = place(10_000);
+    for number in 0..6 {
+        let base = commit(number);
+        // Half of them pass by themselves: they speak as a sample only as long as nobody saw the draw.
+        let coverage = |at: u32| if at.is_multiple_of(2) { 7_500 } else { 9_000 };
+        let decided = place.at_once((0..12).map(|at| submission(coverage(at), 0, Some(&base))));
+        let opened = decided.iter().filter_map(|decided| decided.exploration.as_ref());
+        let firsts = opened.clone().filter(|opened| opened.first).count();
+        assert_eq!((opened.clone().count(), firsts), (6, 1), "{number}");
+        let answers: BTreeSet<bool> = opened.map(|opened| opened.explored).collect();
+        assert_eq!(answers.len(), 1, "and all get one answer");
+        // In the order of the journal, no run that passed speaks for the threshold after the first.
+        let mut seen = false;
+        for entry in place.journal.read(&"acme/payments".parse().unwrap(), 0, 1_000).unwrap() {
+            let Ok(Some(Event::Decided(decided))) = Event::of(&entry) else { continue };
+            let run = entry.subject().unwrap().strip_prefix("run:").unwrap().to_owned();
+            let of = cku_runs::load(&place.journal, &entry.header.tenant, &run).unwrap();
+            if of.submission.change.unwrap().base.as_deref() != Some(&base) {
+                continue;
+            }
+            seen |= decided.exploration.is_some_and(|opened| opened.first);
+            let speaks = decided.explorable.is_some_and(|all| all.contains_key("quality.min_coverage"));
+            assert!(!(seen && speaks), "{number}: {run}");
+        }
+    }
+    place.journal.verify_all().unwrap();
+}
+
+#[test]
+fn those_who_are_decided_on_at_once_do_not_overshoot_the_cap() {
+    let mut place = place(3);
+    let mut let_through = 0;
+    for round in 0..4 {
+        let decided = place.at_once((0..12).map(|at| submission(7_500, 0, Some(&commit(12 * round + at)))));
+        let_through += decided.iter().filter(|decided| decided.verdict == Verdict::Pass).count();
+        assert!(let_through <= 3, "{let_through} after round {round}");
+    }
+    assert_eq!(let_through, 3);
     place.journal.verify_all().unwrap();
 }
 
