@@ -31,6 +31,8 @@ pub struct Config {
     /// A file with a token of the learner's account: then outcomes are looked at, and what they raise is
     /// proposed.
     pub learner_token: Option<PathBuf>,
+    /// The key that draws of exploration are made with; without one, that beside the journal.
+    pub exploration_key: Option<PathBuf>,
 }
 
 /// How often somebody may ask.
@@ -57,6 +59,7 @@ impl Default for Config {
             issuers: Issuers::default(),
             trusted_proxies: Vec::new(),
             learner_token: None,
+            exploration_key: None,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use cku_authority::Chains;
 use cku_base::Timestamp;
 use cku_journal::Journal;
-use cku_runs::ExplorationKey;
+use cku_runs::{ExplorationKey, KeyError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -65,6 +65,9 @@ pub enum ServeError {
     /// The certificate or the key cannot be used.
     #[error("the certificate or its key cannot be used: {0}")]
     Tls(String),
+    /// The key that was named for draws cannot be used.
+    #[error(transparent)]
+    ExplorationKey(#[from] KeyError),
     /// What decides cannot be told.
     #[error(transparent)]
     Active(#[from] ActiveError),
@@ -128,6 +131,10 @@ pub fn serve(
     tcp.set_nonblocking(true).map_err(listening)?;
     let unix = config.unix.as_deref().map(unix_listener).transpose()?;
     let tls = tls(&config)?;
+    let exploration = match &config.exploration_key {
+        Some(named) => ExplorationKey::read_from(named.clone())?,
+        None => ExplorationKey::beside(journal.path()),
+    };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let follows_files = matches!(policies, Policies::Files(_));
@@ -140,7 +147,7 @@ pub fn serve(
         current: Current::new(journal.clone(), policies)?,
         recorder: Recorder::new(journal.clone(), metrics.commits.clone()),
         config,
-        exploration: ExplorationKey::beside(journal.path()),
+        exploration,
         journal,
         chains: Chains::default(),
         limiter,

@@ -63,6 +63,10 @@ pub(crate) struct Args {
     #[arg(long)]
     unconfined: bool,
 
+    /// The key that draws of exploration are made with, 32 bytes; without it, that beside the journal.
+    #[arg(long, value_name = "FILE", env = "CKU_EXPLORATION_KEY")]
+    exploration_key: Option<PathBuf>,
+
     /// Show what the steps write, as they write it.
     #[arg(long)]
     follow: bool,
@@ -115,7 +119,13 @@ fn site(args: &Args, mode: Option<&str>) -> Result<Site, Exit> {
     let by = args.token.submitter(&journal, &genesis)?;
     let files = files(args, &journal, &genesis, &by)?;
     at_least(args, &journal)?;
-    let (launcher, exploration) = (launcher(args)?, ExplorationKey::beside(journal.path()));
+    let exploration = match &args.exploration_key {
+        Some(named) => {
+            ExplorationKey::read_from(named.clone()).map_err(|e| journal::refuse(&e.to_string()))?
+        }
+        None => ExplorationKey::beside(journal.path()),
+    };
+    let launcher = launcher(args)?;
     Ok(Site { journal, genesis, by, files, launcher, chains: Chains::default(), exploration })
 }
 

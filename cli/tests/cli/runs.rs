@@ -625,3 +625,18 @@ fn a_bundle_without_an_administrator_founds_nothing_and_one_without_healing_says
     assert_eq!(ran.code, 4, "{}", ran.shown());
     assert!(ran.stdout.contains("the bundle says nothing at `data.cku.healing.strategy`"), "{}", ran.shown());
 }
+
+#[test]
+fn a_key_of_draws_that_was_named_is_read_or_nothing_begins() {
+    let installation = Installation::local();
+    installation.plan("- {id: hello, skill: command, with: {argv: [echo, hello]}, effects: false}\n");
+    let named = installation.path("draws.key");
+    let key = named.to_str().unwrap();
+    let refused = installation.run(&["--exploration-key", key]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{}", refused.shown());
+    assert!(refused.stderr.contains("draws.key cannot be had"), "{}", refused.stderr);
+    assert!(!named.exists(), "none is made in its place");
+    std::fs::write(&named, [7; 32]).unwrap();
+    std::fs::set_permissions(&named, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(installation.run(&["--exploration-key", key]).code, 0);
+}

@@ -121,6 +121,14 @@ fn what_a_mistyped_setting_is_told() {
     .unwrap();
     say("all settings", &["--config", "good.yaml", "--workers", "3", "--print-config"]);
     say("a folder that is none", &["--bundle", "none"]);
+    std::fs::write(installation.path("short.key"), "no key").unwrap();
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(installation.path("short.key"), mode(0o600)).unwrap();
+    let keyed = |file| ["--listen", "127.0.0.1:0", "--exploration-key", file];
+    say("a key of draws that is not there", &keyed("none.key"));
+    say("a key of draws that is too short", &keyed("short.key"));
+    std::fs::set_permissions(installation.path("short.key"), mode(0o640)).unwrap();
+    say("a key of draws that is open to others", &keyed("short.key"));
     say("another format", &["--log-format", "xml"]);
     say("another level", &["--log-level", "all"]);
     say("a collector without an address", &["--otlp-endpoint", "localhost:4318"]);

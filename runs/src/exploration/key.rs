@@ -11,10 +11,10 @@ use std::{
 /// Bytes of a key.
 const LENGTH: usize = 32;
 
-/// The key for draws, in a file that only its owner may read; read or made when the first draw is made.
+/// The key for draws, in a file that only its owner may read.
 ///
-/// Where it cannot be had, nothing is drawn, and so nothing explores. With another key every draw is a
-/// new one: keep it with the journal.
+/// That [beside](Self::beside) a journal is read or made when the first draw is made; where it cannot be had then,
+/// nothing is drawn, and so nothing explores. With another key every draw is a new one: keep it with the journal.
 pub struct ExplorationKey {
     path: PathBuf,
     key: OnceLock<[u8; LENGTH]>,
@@ -38,7 +38,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// It is no key.
-    #[error("the exploration key {} is not a file of 32 bytes: move it away, and a new one is made", path.display())]
+    #[error("the exploration key {} is not a file of 32 bytes", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
@@ -49,6 +49,13 @@ impl ExplorationKey {
     /// The key in this file.
     pub fn at(path: PathBuf) -> Self {
         Self { path, key: OnceLock::new() }
+    }
+
+    /// The key in a file that somebody named: it is read at once, and none is made where there is none.
+    pub fn read_from(path: PathBuf) -> Result<Self, KeyError> {
+        let named = Self::at(path);
+        let key = named.read()?;
+        Ok(Self { key: OnceLock::from(key), ..named })
     }
 
     /// The key of a journal, which lies beside it: `<journal>.exploration-key`.
@@ -146,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_named_is_read_at_once_and_never_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let missing = ExplorationKey::read_from(path.clone()).unwrap_err().to_string();
+        assert!(missing.contains("cannot be had"), "{missing}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let bytes = *ExplorationKey::at(path.clone()).bytes().unwrap();
+        let named = ExplorationKey::read_from(path.clone()).unwrap();
+        fs::remove_file(path).unwrap();
+        assert_eq!(*named.bytes().unwrap(), bytes);
+    }
+
+    #[test]
     fn those_who_make_it_at_the_same_time_come_to_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
@@ -171,6 +191,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = ExplorationKey::at(path.clone()).bytes().unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains("7, 7"), "{error}");
+            assert_eq!(ExplorationKey::read_from(path.clone()).unwrap_err().to_string(), error);
             assert_eq!(fs::read(&path).unwrap(), bytes);
         }
         let folder_there = ExplorationKey::at(folder.path().to_owned());

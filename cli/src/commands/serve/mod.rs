@@ -109,7 +109,7 @@ fn policies(args: &Args, journal: &Journal) -> Result<Policies, Exit> {
 
 fn not_served(error: &ServeError) -> Exit {
     let exit = match error {
-        ServeError::Listen { .. } | ServeError::Tls(_) => Exit::Usage,
+        ServeError::Listen { .. } | ServeError::Tls(_) | ServeError::ExplorationKey(_) => Exit::Usage,
         ServeError::Active(_) => Exit::Bundle,
         ServeError::Thread(_) => Exit::Internal,
     };

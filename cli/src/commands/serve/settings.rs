@@ -94,6 +94,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE")]
     learner_token: Option<PathBuf>,
 
+    /// The key that draws of exploration are made with, 32 bytes; without it, that beside the journal.
+    #[arg(long, value_name = "FILE")]
+    exploration_key: Option<PathBuf>,
+
     /// A collector that takes spans as OTLP over HTTP, like http://localhost:4318; without it, that of
     /// OTEL_EXPORTER_OTLP_ENDPOINT, or none.
     #[arg(long, value_name = "URL")]
@@ -125,6 +129,7 @@ struct File {
     log_level: Option<String>,
     otlp_endpoint: Option<String>,
     learner_token: Option<PathBuf>,
+    exploration_key: Option<PathBuf>,
     refresh_keys: Option<NonZeroU32>,
 }
 
@@ -269,6 +274,8 @@ pub(super) fn read(flags: &Flags, file: Option<&Path>) -> Result<Settings, Exit>
     }
     config.learner_token =
         settings.path("learner_token", flags.learner_token.as_ref(), file.learner_token)?;
+    config.exploration_key =
+        settings.path("exploration_key", flags.exploration_key.as_ref(), file.exploration_key)?;
     settings.config = config;
     let format =
         settings.pick("log_format", flags.log_format.clone(), file.log_format, Some("pretty".into()))?;
