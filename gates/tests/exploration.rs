@@ -109,29 +109,64 @@ fn draws(drawn: bool) -> Value {
     ])
 }
 
-fn input(mode: &str, labels: Value, exploration: Value) -> Value {
-    json!({
-        "run_id": "run-1", "tenant": "acme", "mode": mode,
+/// What is decided over: a run with nothing in its way, in `dev`, with draws that are all yes, but for what a test
+/// says.
+#[derive(Clone)]
+struct Asked(Value);
+
+fn asked() -> Asked {
+    Asked(json!({
+        "run_id": "run-1", "tenant": "acme", "mode": "dev",
         "time": "2026-11-20T12:00:00Z", "submitted_at": "2026-11-20T11:59:00Z",
         "principal": {"kind": "user", "id": "dana", "tenant": "acme", "authentication": "local"},
-        "submission": {"intent": "tidy up", "labels": labels},
-        "state": {"kill_switch": false, "exploration": exploration, "role_grants": [
+        "submission": {"intent": "tidy up", "labels": {"coverage": 8_000, "errors": 0, "risk": 0}},
+        "state": {"kill_switch": false, "exploration": draws(true), "role_grants": [
             {"principal": {"kind": "user", "id": "rhea", "tenant": "acme"}, "role": "reviewer", "tenant": "acme"},
         ]},
-    })
+    }))
 }
 
-fn decided(bundle: &Arc<Bundle>, document: Value) -> Decision {
-    let (input, unknown) = simulate::read(document, bundle.revision()).unwrap();
-    assert_eq!(unknown, [""; 0]);
-    let decision = decide(&mut Worker::new(bundle.clone()), &input, true).unwrap();
-    let again = decide(&mut Worker::new(bundle.clone()), &input, true).unwrap();
-    assert_eq!(decision, again, "the same input, the same decision");
-    decision
+/// Coverage is a hair too low, and nothing else stands in the way.
+fn thin() -> Asked {
+    asked().fact("coverage", 7_999)
 }
 
-fn labels(coverage: u64, errors: u64, risk: u64) -> Value {
-    json!({"coverage": coverage, "errors": errors, "risk": risk})
+impl Asked {
+    fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        self.0.pointer_mut(parent).unwrap()[member] = value.into();
+        self
+    }
+
+    fn mode(self, mode: &str) -> Self {
+        self.set("/mode", mode)
+    }
+
+    fn fact(self, name: &str, value: impl Into<Value>) -> Self {
+        self.set(&format!("/submission/labels/{name}"), value)
+    }
+
+    fn without(mut self, fact: &str) -> Self {
+        self.0["submission"]["labels"].as_object_mut().unwrap().remove(fact);
+        self
+    }
+
+    fn drawn(self, draws: Value) -> Self {
+        self.set("/state/exploration", draws)
+    }
+
+    fn decided(self, bundle: &Arc<Bundle>) -> Decision {
+        let (input, unknown) = simulate::read(self.0, bundle.revision()).unwrap();
+        assert_eq!(unknown, [""; 0]);
+        let decision = decide(&mut Worker::new(bundle.clone()), &input, true).unwrap();
+        let again = decide(&mut Worker::new(bundle.clone()), &input, true).unwrap();
+        assert_eq!(decision, again, "the same input, the same decision");
+        decision
+    }
+
+    fn said(self, bundle: &Arc<Bundle>) -> String {
+        said(&self.decided(bundle))
+    }
 }
 
 /// `open` and `explored`, or what a run that passed would have been asked.
@@ -154,113 +189,82 @@ fn said(decision: &Decision) -> String {
     }
 }
 
+/// What is decided with each draw, and that without any nothing is open to exploration.
+fn with_no_and_yes(bundle: &Arc<Bundle>, what: &str, asked: Asked) -> (String, String) {
+    let without = asked.clone().drawn(Value::Null).decided(bundle);
+    assert!(without.exploration.open.is_none() && without.exploration.passed.is_empty(), "{what}: none");
+    let of = |drawn| asked.clone().drawn(draws(drawn)).said(bundle);
+    (of(false), of(true))
+}
+
 #[test]
 fn a_run_is_let_through_where_one_learned_threshold_alone_stands_in_the_way() {
     let bundle = bundle();
-    for (what, mode, labels, no, yes) in [
-        (
-            "nothing in the way",
-            "dev",
-            labels(8_000, 0, 7_000),
-            "PASS operations.max_risk quality.min_coverage",
-            "PASS operations.max_risk quality.min_coverage",
-        ),
-        (
-            "coverage alone",
-            "dev",
-            labels(7_999, 0, 7_000),
-            "PAUSE open quality.min_coverage 3000",
-            "PASS explored quality.min_coverage 3000",
-        ),
-        (
-            "risk alone",
-            "dev",
-            labels(8_000, 0, 7_001),
-            "PAUSE open operations.max_risk 3000",
-            "PASS explored operations.max_risk 3000",
-        ),
-        (
-            "the last of eight bands",
-            "dev",
-            labels(7_200, 0, 0),
-            "PAUSE open quality.min_coverage 3000",
-            "PASS explored quality.min_coverage 3000",
-        ),
-        ("beyond eight bands", "dev", labels(7_199, 0, 0), "PAUSE", "PAUSE"),
-        (
-            "the last of two bands",
-            "dev",
-            labels(9_000, 0, 7_500),
-            "PAUSE open operations.max_risk 3000",
-            "PASS explored operations.max_risk 3000",
-        ),
-        ("beyond two bands", "dev", labels(9_000, 0, 7_501), "PAUSE", "PAUSE"),
-        ("two gates pause", "dev", labels(7_900, 0, 7_100), "PAUSE", "PAUSE"),
-        ("two rules of the gate", "dev", labels(7_900, 1, 0), "PAUSE", "PAUSE"),
-        ("a rule that is not learned", "dev", labels(8_000, 1, 0), "PAUSE", "PAUSE"),
-        ("a fact is missing", "dev", json!({"errors": 0, "risk": 0}), "PAUSE", "PAUSE"),
-        (
-            "a fact of no known value rejects",
-            "dev",
-            json!({"coverage": 7_900, "errors": 0}),
-            "REJECT",
-            "REJECT",
-        ),
-        ("a rejection of the gate", "dev", labels(7_900, 6, 0), "REJECT", "REJECT"),
-        ("a rejection of another gate", "dev", labels(7_900, 0, 9_500), "REJECT", "REJECT"),
-        (
-            "Rego pauses by a rule of the same name",
-            "dev",
-            json!({"coverage": 8_000, "errors": 0, "risk": 0, "held": true}),
-            "PAUSE",
-            "PAUSE",
-        ),
-        (
-            "advice does not count",
-            "advised",
-            labels(7_900, 0, 0),
-            "PASS operations.max_risk",
-            "PASS operations.max_risk",
-        ),
+    let coverage = |fact: u64| asked().fact("coverage", fact);
+    let risk = |fact: u64| asked().fact("risk", fact);
+    for (what, asked, threshold) in [
+        ("coverage alone", coverage(7_999).fact("risk", 7_000), "quality.min_coverage"),
+        ("risk alone", risk(7_001), "operations.max_risk"),
+        ("the last of eight bands", coverage(7_200), "quality.min_coverage"),
+        ("the last of two bands", risk(7_500), "operations.max_risk"),
         (
             "advice beside it",
-            "advised",
-            labels(100, 9, 7_100),
-            "PAUSE open operations.max_risk 3000",
-            "PASS explored operations.max_risk 3000",
+            risk(7_100).mode("advised").fact("coverage", 100).fact("errors", 9),
+            "operations.max_risk",
         ),
-        ("a barrier leaves gates unasked", "barred", labels(7_900, 0, 0), "PAUSE", "PAUSE"),
-        ("a barrier after all others", "last", labels(7_900, 0, 0), "PAUSE", "PAUSE"),
-        (
-            "a barrier is not asked about",
-            "last",
-            labels(8_000, 0, 0),
-            "PASS operations.max_risk",
-            "PASS operations.max_risk",
-        ),
-        ("a mode without exploration", "calm", labels(7_900, 0, 0), "PAUSE", "PAUSE"),
-        ("a mode without exploration, passed", "calm", labels(8_000, 0, 0), "PASS", "PASS"),
     ] {
-        assert_eq!(said(&decided(&bundle, input(mode, labels.clone(), draws(false)))), no, "{what}: no");
-        assert_eq!(said(&decided(&bundle, input(mode, labels.clone(), draws(true)))), yes, "{what}: yes");
-        let without = decided(&bundle, input(mode, labels, Value::Null));
-        assert!(without.exploration.open.is_none() && without.exploration.passed.is_empty(), "{what}: none");
+        let (no, yes) = with_no_and_yes(&bundle, what, asked);
+        assert_eq!(no, format!("PAUSE open {threshold} 3000"), "{what}");
+        assert_eq!(yes, format!("PASS explored {threshold} 3000"), "{what}");
+    }
+}
+
+#[test]
+fn where_anything_else_stands_in_the_way_no_draw_is_asked() {
+    let bundle = bundle();
+    let coverage = |fact: u64| asked().fact("coverage", fact);
+    let low = || coverage(7_900);
+    for (what, asked, said) in [
+        ("beyond eight bands", coverage(7_199), "PAUSE"),
+        ("beyond two bands", asked().fact("risk", 7_501), "PAUSE"),
+        ("two gates pause", low().fact("risk", 7_100), "PAUSE"),
+        ("two rules of the gate", low().fact("errors", 1), "PAUSE"),
+        ("a rule that is not learned", asked().fact("errors", 1), "PAUSE"),
+        ("a fact is missing", asked().without("coverage"), "PAUSE"),
+        ("a fact of no known value rejects", low().without("risk"), "REJECT"),
+        ("a rejection of the gate", low().fact("errors", 6), "REJECT"),
+        ("a rejection of another gate", low().fact("risk", 9_500), "REJECT"),
+        ("Rego pauses by a rule of the same name", asked().fact("held", true), "PAUSE"),
+        ("a barrier leaves gates unasked", low().mode("barred"), "PAUSE"),
+        ("a barrier after all others", low().mode("last"), "PAUSE"),
+        ("a mode without exploration", low().mode("calm"), "PAUSE"),
+    ] {
+        assert_eq!(with_no_and_yes(&bundle, what, asked), (said.to_owned(), said.to_owned()), "{what}");
+    }
+}
+
+#[test]
+fn a_run_that_passes_speaks_for_the_thresholds_whose_draws_would_have_been_asked() {
+    let bundle = bundle();
+    for (what, asked, said) in [
+        ("nothing in the way", asked().fact("risk", 7_000), "PASS operations.max_risk quality.min_coverage"),
+        ("advice does not count", thin().mode("advised"), "PASS operations.max_risk"),
+        ("a barrier is not asked about", asked().mode("last"), "PASS operations.max_risk"),
+        ("a mode without exploration", asked().mode("calm"), "PASS"),
+    ] {
+        assert_eq!(with_no_and_yes(&bundle, what, asked), (said.to_owned(), said.to_owned()), "{what}");
     }
 }
 
 #[test]
 fn exploration_goes_no_further_than_the_bands_and_the_range() {
-    let learner = "defaults: {exploration_rate: 3000, exploration_bands: 32}";
-    let bundle = bundle_with(Some(learner));
-    let of = |coverage| said(&decided(&bundle, input("dev", labels(coverage, 0, 0), draws(true))));
-    assert_eq!(of(6_000), "PASS explored quality.min_coverage 3000");
-    assert_eq!(of(5_999), "PAUSE");
-    let near = bundle_with(Some("defaults: {exploration_rate: 3000, exploration_bands: 1}"));
-    let of = |coverage| said(&decided(&near, input("dev", labels(coverage, 0, 0), draws(true))));
-    assert_eq!(
-        (of(7_900).as_str(), of(7_899).as_str()),
-        ("PASS explored quality.min_coverage 3000", "PAUSE")
-    );
+    let explored = "PASS explored quality.min_coverage 3000";
+    for (bands, last) in [(32, 6_000), (1, 7_900)] {
+        let learner = format!("defaults: {{exploration_rate: 3000, exploration_bands: {bands}}}");
+        let bundle = bundle_with(Some(&learner));
+        let of = |coverage: u64| asked().fact("coverage", coverage).said(&bundle);
+        assert_eq!((of(last).as_str(), of(last - 1).as_str()), (explored, "PAUSE"), "{bands}");
+    }
 }
 
 #[test]
@@ -268,29 +272,29 @@ fn a_draw_that_is_unclear_lets_nothing_through() {
     let bundle = bundle();
     let draw = |gate: &str, threshold: &str, propensity: u32| json!({"gate": gate, "threshold": threshold, "propensity": propensity, "drawn": true});
     let good = draw("quality", "min_coverage", 3_000);
-    let of = |draws: Value| said(&decided(&bundle, input("dev", labels(7_999, 0, 0), draws)));
-    assert_eq!(of(json!([good])), "PASS explored quality.min_coverage 3000");
-    assert_eq!(of(json!([])), "PAUSE");
-    assert_eq!(of(json!([good, good])), "PAUSE", "which of the two?");
-    assert_eq!(of(json!([draw("operations", "max_risk", 3_000)])), "PAUSE", "of another gate");
-    assert_eq!(of(json!([draw("quality", "max_risk", 3_000)])), "PAUSE", "of another threshold");
-    assert_eq!(of(json!([draw("quality", "min_coverage", 0)])), "PAUSE", "never likely");
-    assert_eq!(
-        of(json!([draw("quality", "min_coverage", 3_001)])),
-        "PAUSE open quality.min_coverage 3001",
-        "drawn at a greater rate than the bundle declares"
-    );
-    assert_eq!(
-        of(json!([draw("quality", "min_coverage", 2_000)])),
-        "PASS explored quality.min_coverage 2000",
-        "a yes at a smaller rate is one at a greater"
-    );
-    let undeclared = bundle_with(None);
-    let explored = decided(&undeclared, input("dev", labels(7_999, 0, 0), draws(true)));
-    assert_eq!(said(&explored), "PAUSE", "the bundle declares no exploration");
+    for (what, draws, said) in [
+        ("one", json!([good]), "PASS explored quality.min_coverage 3000"),
+        ("none", json!([]), "PAUSE"),
+        ("which of the two?", json!([good, good]), "PAUSE"),
+        ("of another gate", json!([draw("operations", "max_risk", 3_000)]), "PAUSE"),
+        ("of another threshold", json!([draw("quality", "max_risk", 3_000)]), "PAUSE"),
+        ("never likely", json!([draw("quality", "min_coverage", 0)]), "PAUSE"),
+        (
+            "drawn at a greater rate than the bundle declares",
+            json!([draw("quality", "min_coverage", 3_001)]),
+            "PAUSE open quality.min_coverage 3001",
+        ),
+        (
+            "a yes at a smaller rate is one at a greater",
+            json!([draw("quality", "min_coverage", 2_000)]),
+            "PASS explored quality.min_coverage 2000",
+        ),
+    ] {
+        assert_eq!(thin().drawn(draws).said(&bundle), said, "{what}");
+    }
+    assert_eq!(thin().said(&bundle_with(None)), "PAUSE", "the bundle declares no exploration");
     for wrong in [json!(true), json!({"quality": true}), json!([{"gate": "quality"}])] {
-        let document = input("dev", labels(7_999, 0, 0), wrong);
-        let error = simulate::read(document, Digest::of(b"")).unwrap_err().to_string();
+        let error = simulate::read(thin().drawn(wrong).0, Digest::of(b"")).unwrap_err().to_string();
         assert!(error.contains("state.exploration"), "{error}");
     }
 }
@@ -305,50 +309,41 @@ fn what_people_said_of_a_run_leaves_nothing_to_chance() {
             "expires_at": "2026-11-23T12:00:00Z",
         }])
     };
-    let of = |labels: Value, approvals: Value| {
-        let mut document = input("dev", labels, draws(true));
-        document["approvals"] = approvals;
-        said(&decided(&bundle, document))
-    };
-    let (thin, risky) = (labels(7_999, 0, 0), labels(7_999, 0, 7_001));
-    assert_eq!(of(thin.clone(), approval("quality", "approve")), "PASS", "a person let it through");
-    assert_eq!(of(thin.clone(), approval("quality", "refuse")), "PAUSE", "a person refused it");
-    assert_eq!(of(thin.clone(), approval("operations", "refuse")), "PAUSE", "a person refused another gate");
-    assert_eq!(of(risky, approval("quality", "approve")), "PAUSE", "a person let another gate through");
-    assert_eq!(of(labels(8_000, 0, 0), approval("free", "refuse")), "PASS", "nor is it evidence");
+    for (what, asked, (gate, decision), said) in [
+        ("a person let it through", thin(), ("quality", "approve"), "PASS"),
+        ("a person refused it", thin(), ("quality", "refuse"), "PAUSE"),
+        ("a person refused another gate", thin(), ("operations", "refuse"), "PAUSE"),
+        ("a person let another gate through", thin().fact("risk", 7_001), ("quality", "approve"), "PAUSE"),
+        ("nor is it evidence", asked(), ("free", "refuse"), "PASS"),
+    ] {
+        assert_eq!(asked.set("/approvals", approval(gate, decision)).said(&bundle), said, "{what}");
+    }
 }
 
 #[test]
 fn the_kill_switch_and_change_control_know_no_chance() {
     let bundle = bundle();
-    let mut document = input("dev", labels(7_999, 0, 0), draws(true));
-    document["state"]["kill_switch"] = json!(true);
-    assert_eq!(said(&decided(&bundle, document)), "REJECT");
+    assert_eq!(thin().set("/state/kill_switch", true).said(&bundle), "REJECT");
     let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
-    let mut document = input("dev", labels(7_999, 0, 0), draws(true));
-    document["policy_diff"] = json!({
+    let diff = json!({
         "id": digest("diff"), "bundle": {"name": "explored", "protected": false},
         "base": digest("base"), "revision": digest("new"), "evidence": digest("evidence"),
         "learned": false, "loads": true, "tests": {"passed": 3, "failed": 0}, "direction": "tighten",
         "invariants": {"held": 2, "violated": [], "unproved": []}, "expires_at": "2026-11-28T00:00:00Z",
     });
-    assert_eq!(said(&decided(&bundle, document)), "PAUSE");
-    let mut document = input("dev", labels(7_999, 0, 0), draws(true));
-    document["state"]["changes"] = json!({"base_active": true});
-    assert_eq!(said(&decided(&bundle, document)), "PAUSE");
+    assert_eq!(thin().set("/policy_diff", diff).said(&bundle), "PAUSE");
+    assert_eq!(thin().set("/state/changes", json!({"base_active": true})).said(&bundle), "PAUSE");
 }
 
 #[test]
 fn an_explored_gate_says_so_and_no_other_does() {
     let bundle = bundle();
-    let explored = decided(&bundle, input("dev", labels(7_999, 0, 0), draws(true)));
-    let gates = serde_json::to_value(&explored).unwrap()["gates"].clone();
+    let gates = serde_json::to_value(thin().decided(&bundle)).unwrap()["gates"].clone();
     assert_eq!(gates[0]["explored"], json!({"threshold": "min_coverage", "propensity": 3000}));
     assert_eq!((&gates[0]["verdict"], &gates[0]["effective"]), (&json!("PAUSE"), &json!("PASS")));
     assert_eq!(gates[0]["reasons"][0]["rule"], "thin");
     assert!(gates[1].get("explored").is_none());
-    let plain =
-        serde_json::to_value(decided(&bundle, input("dev", labels(7_999, 0, 0), Value::Null))).unwrap();
+    let plain = serde_json::to_value(thin().drawn(Value::Null).decided(&bundle)).unwrap();
     assert!(plain["gates"][0].get("explored").is_none() && plain.get("exploration").is_none());
 }
 
@@ -392,14 +387,17 @@ proptest! {
     fn exploration_changes_nothing_but_one_pause(case in any_case()) {
         thread_local! { static BUNDLE: Arc<Bundle> = bundle(); }
         let bundle = BUNDLE.with(Clone::clone);
-        let drawn = decided(&bundle, input(case.mode, case.labels.clone(), case.draws.clone()));
-        let without = decided(&bundle, input(case.mode, case.labels.clone(), Value::Null));
+        let of = |draws: Value| {
+            let asked = asked().mode(case.mode).set("/submission/labels", case.labels.clone());
+            asked.drawn(draws).decided(&bundle)
+        };
+        let (drawn, without) = (of(case.draws.clone()), of(Value::Null));
         // Turning every draw off gives the decision that there is without any.
         let mut off = case.draws.clone();
         for draw in off.as_array_mut().into_iter().flatten() {
             draw["drawn"] = json!(false);
         }
-        let off = decided(&bundle, input(case.mode, case.labels, off));
+        let off = of(off);
         prop_assert_eq!((&off.verdict, &off.gates), (&without.verdict, &without.gates));
         if without.verdict != Verdict::Pause {
             prop_assert_eq!((&drawn.verdict, &drawn.gates), (&without.verdict, &without.gates));
