@@ -27,6 +27,7 @@ mod office;
 mod rollout;
 mod rows;
 mod store;
+mod submitter;
 
 pub use accounts::{
     close_account, issue_credential, learn, open_account, revoke_credential, revoke_issuer, revoke_token,
@@ -58,3 +59,4 @@ pub use rows::{AuthorityRows, TABLES};
 pub use store::{
     CKU, StoreError, UnreadableEntry, body, draft, draft_of, last, named, note, note_after, with_actor,
 };
+pub use submitter::submitter;

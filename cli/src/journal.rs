@@ -13,7 +13,7 @@ use cku_authority::{Genesis, OfficeError};
 use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_changes::diff::DiffRows;
 use cku_engine::Worker;
-use cku_gates::{Authentication, Submitter, TokenClaims};
+use cku_gates::{Authentication, Submitter};
 use cku_journal::{Journal, OpenError, Options, Together};
 use cku_runs::Projections;
 
@@ -137,7 +137,7 @@ impl TokenArg {
             }
             (Authentication::Token, Some(text)) => {
                 let trust = trust(journal, genesis)?;
-                verified(&read_token(text)?, &trust).map(|verified| submitter(&verified))
+                verified(&read_token(text)?, &trust).map(cku_authority::submitter)
             }
         }
     }
@@ -163,20 +163,6 @@ pub(crate) fn read_token(text: &str) -> Result<String, Exit> {
 /// Verifies a token now.
 pub(crate) fn verified(token: &str, trust: &Trust) -> Result<cku_auth::Authenticated, Exit> {
     cku_auth::verify(token, trust, now()).map_err(|error| refuse(&format!("the token is refused: {error}")))
-}
-
-fn submitter(verified: &cku_auth::Authenticated) -> Submitter {
-    Submitter {
-        principal: verified.principal.clone(),
-        authentication: Authentication::Token,
-        token: Some(TokenClaims {
-            valid: true,
-            issuer: verified.issuer.clone(),
-            issued_at: verified.issued_at,
-            expires_at: verified.expires_at,
-            key: Some(verified.key_id.as_str().to_owned()),
-        }),
-    }
 }
 
 /// The first entry of a journal.

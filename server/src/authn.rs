@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cku_auth::{Authenticated, TokenError, verify};
+use cku_auth::{TokenError, verify};
+use cku_authority::submitter;
 use cku_base::TenantPath;
 use cku_engine::{
     Worker,
     access::{Answer, Question, Resource},
 };
-use cku_gates::{Authentication, Submitter, TokenClaims};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 
 use crate::{
@@ -99,21 +99,6 @@ fn known(local: &Local, active: &Active, headers: &HeaderMap) -> Result<Arc<Call
     }
     tokens.known.insert(token.to_owned(), (caller.clone(), expires_at));
     Ok(caller)
-}
-
-/// Whoever a token that was verified is from.
-pub(crate) fn submitter(verified: Authenticated) -> Submitter {
-    Submitter {
-        principal: verified.principal,
-        authentication: Authentication::Token,
-        token: Some(TokenClaims {
-            valid: true,
-            issuer: verified.issuer,
-            issued_at: verified.issued_at,
-            expires_at: verified.expires_at,
-            key: Some(verified.key_id.as_str().to_owned()),
-        }),
-    }
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -14,7 +14,7 @@ use cku_base::TenantPath;
 use cku_gates::Submitter;
 use cku_learning::{Following, round};
 
-use crate::{authn, context::Shared};
+use crate::context::Shared;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(20);
@@ -79,5 +79,5 @@ fn submitter(shared: &Shared, file: &Path) -> Result<Submitter, String> {
     let trust = active.trust.as_ref().ok_or("a journal for a single user takes no tokens")?;
     let verified =
         verify(text.trim(), trust, (shared.clock)()).map_err(|e| format!("its token is refused: {e}"))?;
-    Ok(authn::submitter(verified))
+    Ok(cku_authority::submitter(verified))
 }

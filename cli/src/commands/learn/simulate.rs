@@ -12,11 +12,12 @@ use std::{
 use cku_auth::{Claims, SigningKey, Trust, TrustedKey, verify};
 use cku_authority::{
     Admin, Chains, Control, Floor, Genesis, Purpose, Stage, active_for, change_role, found_at, load_bundle,
+    submitter,
 };
 use cku_base::{Digest, Principal, PrincipalKind, TenantPath, Timestamp};
 use cku_changes::diff;
 use cku_engine::{Bundle, Sources, Worker, access::RoleGrant};
-use cku_gates::{ApprovalDecision, Authentication, Submitter, TokenClaims, Verdict, read_submission};
+use cku_gates::{ApprovalDecision, Authentication, Submitter, Verdict, read_submission};
 use cku_journal::{Journal, Options};
 use cku_learning::Following;
 use cku_runs::{Command, Execution, Label, Request, Run};
@@ -300,18 +301,7 @@ impl Simulated {
             issued_at: now,
             expires_at: now.after(Duration::from_secs(600)).unwrap_or(now),
         });
-        let verified = verify(&token, &self.trust, now).map_err(failed)?;
-        Ok(Submitter {
-            principal: verified.principal,
-            authentication: Authentication::Token,
-            token: Some(TokenClaims {
-                valid: true,
-                issuer: verified.issuer,
-                issued_at: verified.issued_at,
-                expires_at: verified.expires_at,
-                key: Some(verified.key_id.as_str().to_owned()),
-            }),
-        })
+        verify(&token, &self.trust, now).map(submitter).map_err(failed)
     }
 
     fn person(&self, id: &str) -> Result<Submitter, Exit> {
