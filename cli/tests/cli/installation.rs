@@ -3,9 +3,13 @@
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
-use serde_json::Value;
+use cku_base::Timestamp;
+use cku_journal::{Draft, Journal, Kind, Options};
+use cku_runs::Projections;
+use serde_json::{Value, json};
 
 use crate::environment::{Ran, TestEnvironment, repository};
 
@@ -171,4 +175,39 @@ pub(crate) fn stable(ran: &Ran, installation: &Installation) -> String {
         text.push_str(rest);
     }
     text
+}
+
+/// A step that writes a note.
+pub(crate) const PLAN: &str = "- {id: note, skill: file, with: {op: write, path: note.txt, text: noted}, targets: ['service:acme/payments/api']}\n";
+
+/// An installation with a run of dana's in staging that waits for an approval.
+pub(crate) fn waiting() -> (Installation, String) {
+    let installation = Installation::of_people();
+    installation.plan(PLAN);
+    let ci = installation.token("ci@acme.example", "acme/payments", "service_account");
+    let ran = installation.run(&["--mode", "staging", "--token", &ci]);
+    assert_eq!(ran.code, 4, "{}", ran.shown());
+    let run = installation.latest();
+    (installation, run)
+}
+
+impl Installation {
+    /// Opens its journal here, in the process of the test.
+    pub(crate) fn opened(&self) -> Journal {
+        let noon: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let options =
+            Options { clock: Arc::new(move || noon), projector: Arc::new(Projections), ..Options::default() };
+        Journal::open(&self.path("journal.db"), options).unwrap()
+    }
+}
+
+/// Entries of acme/payments that change nothing.
+pub(crate) fn drills(count: usize) -> cku_journal::Command {
+    let Value::Object(body) =
+        json!({"actor": "cku", "subject": "killswitch", "on": false, "reason": "drill"})
+    else {
+        unreachable!()
+    };
+    let draft = Draft { tenant: "acme/payments".parse().unwrap(), kind: Kind::KillSwitchSet, body };
+    cku_journal::Command { drafts: vec![draft; count], ..Default::default() }
 }

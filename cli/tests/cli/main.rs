@@ -8,15 +8,19 @@
     reason = "a test fails by panicking"
 )]
 
+mod approvals;
 mod bundle;
+mod damage;
 mod diffs;
 mod environment;
 mod fail_closed;
 mod first_run;
 mod installation;
+mod issuers;
+mod journals;
+mod keys;
 mod language;
 mod learn;
-mod people;
 mod prove;
 mod replay;
 mod runs;

@@ -1,8 +1,6 @@
 //! A key that was stolen, used, and revoked.
 
-use crate::installation::Installation;
-
-const PLAN: &str = "- {id: note, skill: file, with: {op: write, path: note.txt, text: noted}, targets: ['service:acme/payments/api']}\n";
+use crate::installation::{Installation, PLAN};
 
 /// A second key of the issuer, in `second.pem`; its id.
 fn second_key(installation: &Installation, dana: &str) -> String {
