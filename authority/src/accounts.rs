@@ -5,6 +5,7 @@ use cku_base::{Principal, PrincipalId, PrincipalKind, TenantPath, Timestamp};
 use cku_engine::Worker;
 use cku_gates::Submitter;
 use cku_journal::{Command, Guard, Journal, Kind};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -45,7 +46,8 @@ fn trying<T>(
 
 /// Opens a service account in a tenant.
 ///
-/// A name that holds a role above the tenant is refused: whoever manages accounts here would take it.
+/// A name that holds a role above the tenant is refused: whoever manages accounts here would take it. So is one
+/// that an issuer declares, or did: one name would be two machines'.
 pub fn open_account(
     journal: &Journal,
     worker: &mut Worker,
@@ -54,14 +56,19 @@ pub fn open_account(
     opened: &AccountOpened,
 ) -> Result<(), OfficeError> {
     allowed_on_tenant(journal, worker, by, "service_account:manage", tenant)?;
+    let root = TenantPath::root();
     if !is_account_name(opened.name.as_str()) {
         return Err(OfficeError::AccountName(shown(opened.name.as_str())));
     }
     let subject = account_subject(&opened.name);
     trying("the account", || {
-        let after = store::last(journal, tenant, &subject)?;
+        let unchanged = [unchanged(journal, tenant, &subject)?, unchanged(journal, &root, office::KEYS)?];
         if account(journal, tenant, &opened.name)?.is_some() {
             return Err(OfficeError::AccountExists { name: opened.name.clone(), tenant: tenant.clone() });
+        }
+        if let Some(issuer) = declared_by(journal, tenant, &opened.name)? {
+            let (name, tenant) = (opened.name.clone(), tenant.clone());
+            return Err(OfficeError::AccountDeclared { name, tenant, issuer: shown(&issuer) });
         }
         let (kind, id) = (PrincipalKind::ServiceAccount, opened.name.clone());
         let principal = Principal { kind, id, tenant: tenant.clone() };
@@ -76,8 +83,44 @@ pub fn open_account(
             });
         }
         let place = (tenant, Kind::AccountOpened, subject.as_str());
-        Ok(store::note_after(journal, place, by, opened, after)?)
+        Ok(store::note_if(journal, place, by, opened, unchanged.into())?)
     })
+}
+
+/// That nothing is added to a stream from now on.
+fn unchanged(journal: &Journal, tenant: &TenantPath, subject: &str) -> Result<Guard, StoreError> {
+    let after = store::last(journal, tenant, subject)?;
+    Ok(Guard { tenant: tenant.clone(), subject: subject.to_owned(), after })
+}
+
+/// A service account, by its name, as an issuer declares it.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Declared {
+    tenant: TenantPath,
+    name: PrincipalId,
+}
+
+/// The service accounts that a document about an issuer declares.
+fn declared(issuer: &Value) -> Result<Vec<Declared>, StoreError> {
+    let accounts = issuer.get("accounts").and_then(Value::as_array).into_iter().flatten();
+    accounts.map(|account| Ok(Declared::deserialize(account)?)).collect()
+}
+
+/// The issuer that declares a service account, or did.
+fn declared_by(
+    journal: &Journal,
+    tenant: &TenantPath,
+    name: &PrincipalId,
+) -> Result<Option<String>, StoreError> {
+    let wanted = Declared { tenant: tenant.clone(), name: name.clone() };
+    for row in issuers(journal)? {
+        let before = row.before.iter().map(|account| Ok(Declared::deserialize(account)?));
+        let before = before.collect::<Result<Vec<_>, StoreError>>()?;
+        if before.contains(&wanted) || declared(&row.issuer)?.contains(&wanted) {
+            return Ok(Some(name_of(&row.issuer).to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether it can stand in a path, and in a line.
@@ -203,7 +246,7 @@ pub fn revoke_token(
 }
 
 /// Trusts an issuer from now on, as it is written: it says who people are, so it takes an administrator of the
-/// root. The place of the entry.
+/// root. A service account that is kept here is none that it can declare.
 ///
 /// `after` is what [`crate::keys_changed_at`] said before it was seen that the issuer can be trusted.
 pub fn trust_issuer(
@@ -215,7 +258,14 @@ pub fn trust_issuer(
 ) -> Result<(), OfficeError> {
     let root = TenantPath::root();
     allowed_on_tenant(journal, worker, by, "role:grant", &root)?;
-    match store::note_after(journal, (&root, Kind::IssuerTrusted, office::KEYS), by, trusted, after) {
+    let mut guards = vec![Guard { tenant: root.clone(), subject: office::KEYS.to_owned(), after }];
+    for Declared { tenant, name } in declared(&trusted.issuer)? {
+        guards.push(unchanged(journal, &tenant, &account_subject(&name))?);
+        if account(journal, &tenant, &name)?.is_some() {
+            return Err(OfficeError::AccountKept { name, tenant, issuer: shown(&trusted.id) });
+        }
+    }
+    match store::note_if(journal, (&root, Kind::IssuerTrusted, office::KEYS), by, trusted, guards) {
         Err(error) if error.is_conflict() => Err(OfficeError::Meanwhile("the keys")),
         done => Ok(done?),
     }

@@ -99,6 +99,30 @@ pub enum OfficeError {
         /// Where.
         tenant: TenantPath,
     },
+    /// An issuer speaks for one of its name.
+    #[error(
+        "`{issuer}` declares the service account `{name}` of {tenant}, or did: tokens of it are its own; open one of another name"
+    )]
+    AccountDeclared {
+        /// Which.
+        name: PrincipalId,
+        /// Where.
+        tenant: TenantPath,
+        /// By whom.
+        issuer: String,
+    },
+    /// An account that an issuer would speak for is kept here.
+    #[error(
+        "`{name}` of {tenant} is a service account that is kept here, and keeps its name; declare one of another name for `{issuer}`"
+    )]
+    AccountKept {
+        /// Which.
+        name: PrincipalId,
+        /// Where.
+        tenant: TenantPath,
+        /// Who would speak for it.
+        issuer: String,
+    },
     /// Its name is no name of a service account.
     #[error(
         "`{0}` is no name of a service account: 1 to 64 letters, digits, `.`, `_`, `-` or `@`, a letter or digit first"

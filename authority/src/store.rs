@@ -154,8 +154,19 @@ pub fn note_after(
     body: &impl Serialize,
     after: u64,
 ) -> Result<(), StoreError> {
-    let drafts = vec![draft((tenant, kind, subject), by, body)?];
     let guards = vec![Guard { tenant: tenant.clone(), subject: subject.to_owned(), after }];
+    note_if(journal, (tenant, kind, subject), by, body, guards)
+}
+
+/// Adds one entry to a stream, if all of this is still so.
+pub(crate) fn note_if(
+    journal: &Journal,
+    place: (&TenantPath, Kind, &str),
+    by: &Submitter,
+    body: &impl Serialize,
+    guards: Vec<Guard>,
+) -> Result<(), StoreError> {
+    let drafts = vec![draft(place, by, body)?];
     journal.append(Command { drafts, guards, ..Command::default() })?;
     Ok(())
 }

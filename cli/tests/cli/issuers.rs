@@ -196,3 +196,44 @@ fn one_token_is_revoked_and_a_service_account_has_tokens_of_its_own() {
         assert!(!entries.stdout.contains(token.trim_start_matches("cku_sa_")), "{}", entries.stdout);
     }
 }
+
+#[test]
+fn an_account_is_kept_here_or_an_issuer_declares_it_and_never_both() {
+    let installation = Installation::of_people();
+    let dana = installation.token("dana@acme.example", "/", "user");
+    installation.environment.write("keys.json", r#"{"keys": []}"#);
+    let trust = |names: &[&str]| {
+        let account = |name: &&str| {
+            format!("  - {{ tenant: acme, name: {name}, claims: {{ project_id: '7', job: {name} }} }}\n")
+        };
+        let accounts: String = names.iter().map(account).collect();
+        let jwks = installation.path("keys.json");
+        let declared = format!("issuer: https://ci.example\njwks: {}\naccounts:\n{accounts}", jwks.display());
+        installation.environment.write("ci.yaml", declared);
+        installation.cku(&["auth", "trust-issuer", "ci.yaml", "--token", &dana])
+    };
+    let account = |act: &str, name: &str, tenant: &str| {
+        installation.cku(&["auth", "service-account", act, name, "--tenant", tenant, "--token", &dana])
+    };
+    let refused = |ran: crate::environment::Ran, said: &str| {
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.shown());
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    };
+    let trusted = trust(&["release", "build"]);
+    assert_eq!(trusted.code, 0, "{}", trusted.shown());
+    let declared = "`https://ci.example` declares the service account `release` of acme, or did";
+    refused(account("open", "release", "acme"), declared);
+    assert_eq!(account("open", "release", "acme/payments").code, 0, "in another tenant it is another");
+    assert_eq!(account("open", "gateway", "acme").code, 0);
+    let kept = "`gateway` of acme is a service account that is kept here, and keeps its name";
+    refused(trust(&["release", "build", "gateway"]), kept);
+    assert_eq!(account("close", "gateway", "acme").code, 0);
+    refused(trust(&["release", "build", "gateway"]), kept);
+    // What it declares no longer stays its own.
+    assert_eq!(trust(&["build"]).code, 0);
+    refused(account("open", "release", "acme"), declared);
+    let revoke = ["auth", "revoke-issuer", "https://ci.example", "--token", &dana];
+    assert_eq!(installation.cku(&revoke).code, 0);
+    refused(account("open", "build", "acme"), "declares the service account `build` of acme");
+    assert!(installation.is_intact());
+}

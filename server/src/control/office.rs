@@ -14,8 +14,8 @@ use crate::answer::{self, Answer, Problem};
 /// Why something of authority was not changed.
 pub(super) fn of_office(error: &OfficeError) -> Problem {
     use OfficeError::{
-        Access, AccountClosed, AccountExists, HoldsRole, LastAdmin, LastKey, Meanwhile, NoSuchAccount,
-        NoSuchIssuer, NoSuchToken, Revoked, TokenRevoked, TooManyTokens,
+        Access, AccountClosed, AccountDeclared, AccountExists, HoldsRole, LastAdmin, LastKey, Meanwhile,
+        NoSuchAccount, NoSuchIssuer, NoSuchToken, Revoked, TokenRevoked, TooManyTokens,
     };
     match error {
         Access(error) => of_access(error),
@@ -23,6 +23,7 @@ pub(super) fn of_office(error: &OfficeError) -> Problem {
         | LastAdmin(_)
         | LastKey(_)
         | AccountExists { .. }
+        | AccountDeclared { .. }
         | AccountClosed { .. }
         | HoldsRole { .. }
         | Revoked { .. }
