@@ -62,7 +62,8 @@ impl Counts {
         }
     }
 
-    /// A label that came late or was corrected: the report changes, no detector does.
+    /// A label that came late or was corrected: the report changes, no detector does. What is recent takes it
+    /// for news of now, however much of the outcome had faded.
     #[must_use]
     pub fn corrected(self, from: Loss, to: Loss) -> Self {
         let losses = self.losses.saturating_sub(u64::from(from.get())) + u64::from(to.get());
@@ -88,6 +89,17 @@ impl Counts {
         let recent = 1.0 - confidence::interval(self.recent_losses, self.recent_outcomes, ALPHA).1;
         let lower = self.interval().0.min(recent).clamp(0.0, 1.0);
         BasisPoints::try_from((lower * 10_000.0) as u32).unwrap_or_default()
+    }
+
+    /// The lower bound where enough is known for consumers to go by it; none where what they take for granted
+    /// still holds.
+    ///
+    /// Enough are `from` outcomes; with fewer, the bound would be low of whoever is merely new. But whoever is
+    /// refuted by them to succeed in a share of `doubt` is known well enough: where consumers take no more than
+    /// that for granted, nobody is taken for better than the outcomes allow.
+    pub fn known(&self, from: u32, doubt: BasisPoints) -> Option<BasisPoints> {
+        let refuted = || self.interval().1 < f64::from(doubt.get()) / 10_000.0;
+        (self.outcomes >= u64::from(from) || refuted()).then(|| self.lower_bound())
     }
 }
 
@@ -139,6 +151,25 @@ mod tests {
         assert!(bad.mean() < 0.3);
         assert!(bad.interval().0 > 0.7, "over all outcomes it is still good");
         assert!(bad.lower_bound().get() < 3_000, "consumers see the recent ones");
+    }
+
+    #[test]
+    fn a_few_outcomes_are_not_enough_unless_they_are_bad() {
+        let doubt = BasisPoints::try_from(9_000).unwrap();
+        let known = |good: u32, bad: u32| {
+            let losses = (0..good).map(|_| Loss::NONE).chain((0..bad).map(|_| Loss::FULL));
+            losses.fold(Counts::default(), |counts, loss| counts.with(loss, 1_000)).known(100, doubt)
+        };
+        assert_eq!(known(0, 0), None);
+        assert_eq!((known(99, 0), known(0, 8)), (None, None));
+        assert_eq!(known(0, 11).map(BasisPoints::get), Some(0), "eleven of eleven failed");
+        assert!(known(100, 0).is_some_and(|bound| (8_800..9_200).contains(&bound.get())));
+        // Of whom nothing is handed over, the outcomes do not refute what may be taken for granted.
+        for (good, bad) in (0..100).flat_map(|bad| (0..100 - bad).map(move |good| (good, bad))).step_by(7) {
+            let losses = f64::from(bad);
+            let most = 1.0 - confidence::interval(losses, f64::from(good + bad), ALPHA).0;
+            assert_eq!(known(good, bad).is_none(), most >= 0.9, "{good} good, {bad} bad");
+        }
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub struct Declared {
     pub exploration_cap: u32,
     /// The outcomes after which an outcome counts half in reliability; 1 to 10,000,000.
     pub half_life: u32,
+    /// The outcomes of a skill or voter from which on what is known of it takes the place of what policies
+    /// take for granted; 1 to 10,000,000.
+    pub reliability_from: u32,
+    /// With fewer outcomes it does so, too, once they refute that so large a share succeeds; no less than what
+    /// policies take for granted, in ten-thousandths.
+    pub reliability_doubt: BasisPoints,
     /// The outcomes after which one counts half in the profile of the bands; 1 to 10,000,000.
     pub profile_half_life: u32,
     /// The outcomes after which a tightening ends by itself unless confirmed; 0 for never, else 50 to N.
@@ -72,6 +78,8 @@ impl Default for Declared {
             exploration_bands: 20,
             exploration_cap: 100,
             half_life: 1_000,
+            reliability_from: 100,
+            reliability_doubt: BasisPoints::try_from(9_000).unwrap_or_default(),
             profile_half_life: 5_000,
             burst_expiry: 500,
             watch: 1_000,
@@ -124,6 +132,12 @@ impl Settings {
             ),
             ("exploration_cap", d.exploration_cap.to_string(), d.exploration_cap >= 1, "at least 1"),
             ("half_life", d.half_life.to_string(), (1..=10_000_000).contains(&d.half_life), "1 to 10000000"),
+            (
+                "reliability_from",
+                d.reliability_from.to_string(),
+                (1..=10_000_000).contains(&d.reliability_from),
+                "1 to 10000000",
+            ),
             (
                 "profile_half_life",
                 d.profile_half_life.to_string(),
@@ -221,7 +235,9 @@ mod tests {
         assert_eq!(bad(|d| d.delta = 0.0), "`delta` is 0; give 1e-9 to 0.5");
         assert_eq!(bad(|d| d.fresh_start = 20_000), "`fresh_start` is 20000; give 10 up to the window");
         assert_eq!(bad(|d| d.burst_expiry = 3), "`burst_expiry` is 3; give 0, or 50 up to the window");
+        assert_eq!(bad(|d| d.reliability_from = 0), "`reliability_from` is 0; give 1 to 10000000");
         assert!(serde_json::from_str::<Settings>(r#"{"label_noise": 0.3}"#).is_err());
+        assert!(serde_json::from_str::<Settings>(r#"{"reliability_doubt": 10001}"#).is_err());
         assert!(serde_json::from_str::<Settings>(r#"{"epsilom": 0.3}"#).is_err());
     }
 
