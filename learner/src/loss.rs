@@ -35,6 +35,12 @@ impl Loss {
         }
     }
 
+    /// The loss of whoever said that it would be a failure.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        Self(WHOLE - self.0)
+    }
+
     /// Rounded to ten-thousandths; refuses NaN and what lies outside 0 to 1.
     pub fn from_number(number: f64) -> Result<Self, LossError> {
         if !(0.0..=1.0).contains(&number) {

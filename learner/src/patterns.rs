@@ -111,7 +111,7 @@ impl Skill {
 }
 
 /// A group beside the others of its mode.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pattern {
     /// The tenant.
     pub tenant: TenantPath,

@@ -14,7 +14,7 @@ use cku_gates::Verdict;
 use cku_learner::{
     Advisory, Band, Certifying, Cut, Event as ScopeEvent, Loss, Matured, Outcome, Propensity, Route, Source,
 };
-use cku_runs::{Decided, Ending, Event, Label};
+use cku_runs::{Decided, Ended, Ending, Event, Label};
 use serde::{Deserialize, Serialize};
 
 /// What could not be taken in, and what was late; told, and never passed over in silence.
@@ -166,12 +166,7 @@ impl Intake {
             Event::Ended(_) if run.ended => self.counts.stray += 1,
             Event::Ended(ended) if run.goes => {
                 run.ended = true;
-                run.outcome = match (ended.outcome, ended.status) {
-                    (_, Ending::RolledBack) | (Some(cku_runs::Outcome::Failure), _) => Some(Outcome::Failure),
-                    (Some(cku_runs::Outcome::Success), _) => Some(Outcome::Success),
-                    (Some(cku_runs::Outcome::Partial), _) => Some(Outcome::Partial),
-                    (None, _) => None,
-                };
+                run.outcome = outcome(ended);
             }
             Event::Ended(_) => {
                 let held = self.runs.remove(id);
@@ -220,6 +215,16 @@ impl Known {
             definition: seen.definition,
             event: if seen.trial { ScopeEvent::Tried(matured) } else { ScopeEvent::Matured(matured) },
         })
+    }
+}
+
+/// How a run that was carried out ended; none where it did not come to anything that can be told.
+pub(crate) fn outcome(ended: &Ended) -> Option<Outcome> {
+    match (ended.outcome, ended.status) {
+        (_, Ending::RolledBack) | (Some(cku_runs::Outcome::Failure), _) => Some(Outcome::Failure),
+        (Some(cku_runs::Outcome::Success), _) => Some(Outcome::Success),
+        (Some(cku_runs::Outcome::Partial), _) => Some(Outcome::Partial),
+        (None, _) => None,
     }
 }
 

@@ -13,3 +13,4 @@ mod bad_input;
 mod course;
 mod place;
 mod refusals;
+mod reliability;

@@ -98,6 +98,11 @@ pub(crate) fn person(id: &str) -> Submitter {
     with_token(principal(PrincipalKind::User, id, &TenantPath::root()))
 }
 
+/// A service account of acme.
+pub(crate) fn agent(id: &str) -> Submitter {
+    with_token(principal(PrincipalKind::ServiceAccount, id, &acme()))
+}
+
 /// The learner's account.
 pub(crate) fn learner() -> Submitter {
     with_token(principal(PrincipalKind::ServiceAccount, "learner", &TenantPath::root()))
