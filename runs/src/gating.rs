@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cku_authority::{Chains, StoreError};
 use cku_base::{Digest, Timestamp, canonical};
 use cku_engine::Worker;
-use cku_gates::{Decision, DecisionInput, Undecidable, Verdict, decide};
+use cku_gates::{Decision, DecisionInput, Reliability, Undecidable, Verdict, decide};
 use cku_journal::{Entry, Journal};
 use serde_json::Value;
 
@@ -73,11 +73,14 @@ pub struct Beside<'b> {
     pub chains: &'b Chains,
     /// What draws are made with; without it nothing explores.
     pub exploration: Option<&'b ExplorationKey>,
+    /// How reliable skills and voters are, where enough is known of them; without it, what policies take for
+    /// granted holds. Whoever could not tell it decides nothing: see `cku_learning::TrackRecords`.
+    pub reliability: Option<&'b Reliability>,
 }
 
 impl<'b> From<&'b Chains> for Beside<'b> {
     fn from(chains: &'b Chains) -> Self {
-        Self { chains, exploration: None }
+        Self { chains, exploration: None, reliability: None }
     }
 }
 

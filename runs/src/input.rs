@@ -1,6 +1,6 @@
 //! What the gates decide on, built from the journal, the submission and the time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cku_authority::{StoreError, freeze, kill_switch, revoked_keys, role_grants};
 use cku_base::{BasisPoints, TenantPath, Timestamp};
@@ -71,6 +71,16 @@ fn first_time_skills(journal: &Journal, run: &Run) -> Result<Vec<String>, StoreE
     Ok(first)
 }
 
+/// What is known of the skills of the plan and of those who voted: nothing else of it is for this decision.
+fn reliability(known: &Reliability, run: &Run) -> Reliability {
+    let of = |known: &BTreeMap<String, BasisPoints>, names: BTreeSet<String>| {
+        names.into_iter().filter_map(|name| known.get(&name).map(|bound| (name, *bound))).collect()
+    };
+    let skills = run.plan_steps().map(|step| step.skill.clone()).collect();
+    let voters = run.votes.iter().map(|vote| vote.voter.to_string()).collect();
+    Reliability { skills: of(&known.skills, skills), voters: of(&known.voters, voters) }
+}
+
 /// Everything that a decision over this run depends on, at this time.
 pub fn build(
     journal: &Journal,
@@ -79,7 +89,7 @@ pub fn build(
     run: &Run,
     now: Timestamp,
 ) -> Result<DecisionInput, StoreError> {
-    let Beside { chains, exploration } = beside;
+    let Beside { chains, exploration, reliability: known } = beside;
     let revoked = revoked_keys(journal)?;
     let counts = |key: &Option<String>| key.as_ref().is_none_or(|key| !revoked.contains(key));
     let mut principal = run.submitted.principal.clone();
@@ -92,8 +102,8 @@ pub fn build(
         freeze: Some(freeze(journal, &run.tenant, now)?),
         chain: Some(chains.of(journal, &run.tenant, now)?),
         error_budget: error_budget(journal, bundle, &run.tenant, now)?,
-        // The shipped defaults of the bundle count until something was learned.
-        reliability: Reliability::default(),
+        // Of whom nothing is known, the defaults of the bundle count.
+        reliability: known.map(|known| reliability(known, run)).unwrap_or_default(),
         first_time_skills: Some(first_time_skills(journal, run)?),
         exploration: exploration::draws(journal, exploration, bundle, run)?,
         changes: None,

@@ -12,6 +12,7 @@ use cku_authority::Chains;
 use cku_base::{Digest, TenantPath, Timestamp};
 use cku_engine::{Bundle, Worker};
 use cku_journal::{AppendError, Appended, Command, Journal};
+use cku_learning::TrackRecords;
 use cku_runs::ExplorationKey;
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) current: Current,
     pub(crate) recorder: Recorder,
     pub(crate) chains: Chains,
+    /// How reliable skills and voters are.
+    pub(crate) records: TrackRecords,
     pub(crate) exploration: ExplorationKey,
     pub(crate) limiter: Limiter,
     pub(crate) looks: Looks,

@@ -41,6 +41,7 @@ mod metrics;
 mod native;
 mod openapi;
 mod record;
+mod reliability;
 mod route;
 mod serve;
 mod trace;

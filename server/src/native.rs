@@ -8,7 +8,7 @@ use cku_base::TenantPath;
 use cku_engine::access::Resource;
 use cku_gates::{RunSubmission, Undecidable, read_submission};
 use cku_journal::{Command, Draft, Kind};
-use cku_runs::{Event, GatingError, Judged, Request, Trial, judge, run_id, unsubmitted};
+use cku_runs::{Beside, Event, GatingError, Judged, Request, Trial, judge, run_id, unsubmitted};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -149,7 +149,8 @@ async fn permitted(local: &Local, active: &Active, caller: &Caller, wanted: &Wan
     }
     let resource = Resource::run(&wanted.tenant, &Default::default());
     authn::may(local, active, caller, ("decision:evaluate", &resource), Some(&wanted.mode))?;
-    local.verified(&wanted.tenant).await
+    local.verified(&wanted.tenant).await?;
+    local.outcomes_read(active, &wanted.mode, &wanted.tenant).await
 }
 
 /// Decides what is [`permitted`]; what is to be written, and what is answered once it is.
@@ -178,6 +179,8 @@ fn prepare(
             .ok_or_else(|| Problem::unavailable("no bundle is active"))?,
     };
     let shared = &local.shared;
+    let reliability = shared.reliability(bundle, &run.tenant)?;
+    let beside = Beside { chains: &shared.chains, exploration: None, reliability: Some(&reliability) };
     let judged = local.evaluating(|| {
         local.with(active, bundle, |worker| {
             // A shadow is asked by a worker of its own; it has no effect on the answer.
@@ -188,7 +191,7 @@ fn prepare(
                 (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
                 (None, None) => Trial::None,
             };
-            judge(&shared.journal, &shared.chains, (worker, trial), &run, now)
+            judge(&shared.journal, beside, (worker, trial), &run, now)
         })
     });
     let Judged { decided, decision, bytes, .. } = judged.map_err(|error| undecided(&error))?;

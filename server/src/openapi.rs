@@ -101,6 +101,12 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     post("/v1/killswitch", "Stop everything, or let it go on", "Switch", ACTED),
     post("/v1/freeze", "Freeze releases for a time", "Freeze", ACTED),
     get("/v1/journal", "A tenant's entries", &["tenant", "after", "limit"], SEEN),
+    get(
+        "/v1/reliability",
+        "How skills, agents, gates, voters and tenants turned out",
+        &["tenant", "kind"],
+        SEEN,
+    ),
     get("/v1/session", "Who asks", &[], SEEN),
     post("/v1/sessions/revoke", "Refuse one token from now on", "TokenRevocation", ACTED),
     post("/v1/service-accounts", "Open a service account", "ServiceAccount", MADE),

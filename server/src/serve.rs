@@ -14,6 +14,7 @@ use std::{
 use cku_authority::Chains;
 use cku_base::Timestamp;
 use cku_journal::Journal;
+use cku_learning::TrackRecords;
 use cku_runs::{ExplorationKey, KeyError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
@@ -33,6 +34,7 @@ use crate::{
     limit::Limiter,
     metrics::Metrics,
     record::Recorder,
+    reliability,
 };
 
 /// How often the journal is asked whether it says something else now: what another process wrote there, such
@@ -150,6 +152,7 @@ pub fn serve(
         exploration,
         journal,
         chains: Chains::default(),
+        records: TrackRecords::default(),
         limiter,
         metrics,
         looks,
@@ -175,6 +178,8 @@ pub fn serve(
     threads.push(thread("issuers".to_owned(), move || issuers::follow(&of))?);
     let of = shared.clone();
     threads.push(thread("verify".to_owned(), move || verify(&of))?);
+    let of = shared.clone();
+    threads.push(thread("reliability".to_owned(), move || reliability::follow(&of))?);
     if let Some(token) = shared.config.learner_token.clone() {
         let of = shared.clone();
         threads.push(thread("learner".to_owned(), move || learner::learn(&of, &token))?);

@@ -15,6 +15,7 @@ pub(crate) mod journal;
 pub(crate) mod killswitch;
 pub(crate) mod learn;
 mod local;
+pub(crate) mod reliability;
 pub(crate) mod role;
 pub(crate) mod run;
 pub(crate) mod runs;

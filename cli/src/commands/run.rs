@@ -10,6 +10,7 @@ use cku_base::{TenantPath, document::Limits};
 use cku_engine::{Bundle, Worker};
 use cku_gates::{Authentication, RunSubmission, Submitter, Verdict};
 use cku_journal::Journal;
+use cku_learning::TrackRecords;
 use cku_runs::{
     Beside, Command, Ending, Execution, ExplorationKey, Gated, PlanFile, Request, Run, Status, Trial,
 };
@@ -104,6 +105,7 @@ struct Site {
     files: Option<Arc<Bundle>>,
     launcher: Launcher,
     chains: Chains,
+    records: TrackRecords,
     exploration: ExplorationKey,
 }
 
@@ -125,8 +127,8 @@ fn site(args: &Args, mode: Option<&str>) -> Result<Site, Exit> {
         }
         None => ExplorationKey::beside(journal.path()),
     };
-    let launcher = launcher(args)?;
-    Ok(Site { journal, genesis, by, files, launcher, chains: Chains::default(), exploration })
+    let (launcher, chains, records) = (launcher(args)?, Chains::default(), TrackRecords::default());
+    Ok(Site { journal, genesis, by, files, launcher, chains, records, exploration })
 }
 
 /// The real name of a journal: claims and backups lie beside it, by whatever name it is reached.
@@ -313,7 +315,10 @@ fn ask_and_go(args: &Args, site: &Site, run: Run, workspace: &Workspace) -> Resu
         (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
         (None, None) => Trial::None,
     };
-    let beside = Beside { chains: &site.chains, exploration: Some(&site.exploration) };
+    let reliability = site.records.given(&site.journal, worker.bundle(), &run.tenant);
+    let reliability = reliability.map_err(|e| render::problems::of_reliability(&e))?;
+    let exploration = Some(&site.exploration);
+    let beside = Beside { chains: &site.chains, exploration, reliability: Some(&reliability) };
     let gated = cku_runs::gate_trying(&site.journal, beside, (&mut worker, trial), run, journal::now());
     let gated = gated.map_err(|e| render::problems::of_gating(&e))?;
     if args.format == Format::Pretty {

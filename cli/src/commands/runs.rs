@@ -122,7 +122,7 @@ fn open(journal: &JournalArg) -> Result<Journal, Exit> {
 }
 
 /// Refuses a tenant when the journal knows none there or below: no run of a mistyped one would be listed.
-fn known(journal: &Journal, tenant: &TenantPath) -> Result<(), Exit> {
+pub(super) fn known(journal: &Journal, tenant: &TenantPath) -> Result<(), Exit> {
     let tenants = journal.tenants().map_err(|e| failed(&e))?;
     if *tenant == TenantPath::root() || tenants.iter().any(|known| tenant.contains(known)) {
         return Ok(());

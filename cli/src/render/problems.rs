@@ -1,6 +1,7 @@
 //! Errors of the layers below, shown in one line, and how the command ends by them.
 
 use cku_authority::{AccessError, BundleError, StoreError};
+use cku_learning::ReliabilityError;
 use cku_runs::{ActError, ExecutionError, GatingError};
 
 use super::foreign;
@@ -12,6 +13,17 @@ pub(crate) fn of_store(error: &StoreError) -> Exit {
     match error {
         StoreError::Unknown { .. } => Exit::Usage,
         _ => Exit::Internal,
+    }
+}
+
+/// How reliable anybody is cannot be told.
+pub(crate) fn of_reliability(error: &ReliabilityError) -> Exit {
+    match error {
+        ReliabilityError::Store(error) => of_store(error),
+        ReliabilityError::Declared(_) => {
+            output::problem(foreign(&error.to_string()));
+            Exit::Bundle
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod keys;
 mod language;
 mod learn;
 mod prove;
+mod reliability;
 mod replay;
 mod runs;
 mod serve;

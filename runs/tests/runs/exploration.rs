@@ -129,7 +129,7 @@ impl Place {
     /// Decides, checks that the kept input decides the same, and gives what is recorded.
     fn decide(&mut self, by: &str, mode: &str, submission: RunSubmission) -> Decided {
         let run = self.request(by, mode, submission);
-        let beside = Beside { chains: &self.chains, exploration: Some(&self.key) };
+        let beside = Beside { chains: &self.chains, exploration: Some(&self.key), reliability: None };
         let trying = (&mut self.worker, Trial::None);
         let gated = gate_trying(&self.journal, beside, trying, run, noon()).unwrap();
         let decided = gated.run.decided.clone().unwrap();
@@ -376,7 +376,7 @@ fn a_canary_and_whoever_has_no_key_explore_nothing() {
     assert!(!PathBuf::from(format!("{}.exploration-key", place.path.display())).exists());
     for number in 0..20 {
         let run = place.request("coder", "dev", submission(7_500, 0, Some(&commit(number))));
-        let beside = Beside { chains: &place.chains, exploration: Some(&place.key) };
+        let beside = Beside { chains: &place.chains, exploration: Some(&place.key), reliability: None };
         let trying = (&mut place.worker, Trial::Canary(cku_base::Digest::of(b"diff")));
         let gated = gate_trying(&place.journal, beside, trying, run, noon()).unwrap();
         assert_eq!(gated.decision.verdict, Verdict::Pause);

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use cku_base::{Digest, TenantPath};
 use cku_gates::{RunSubmission, Verdict, read_submission};
-use cku_runs::{Request as Wanted, Run, Status, Trial, judge, run_id, unsubmitted};
+use cku_runs::{Beside, Request as Wanted, Run, Status, Trial, judge, run_id, unsubmitted};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -241,7 +241,10 @@ pub(crate) async fn requested(
                 // Nothing is recorded: this looks, and whoever asks again decides.
                 let mut worker = desk.worker(Some(&run.submitted.mode))?;
                 let now = (shared.clock)();
-                let judged = judge(&shared.journal, &shared.chains, (&mut worker, Trial::None), &run, now);
+                let reliability = shared.reliability(worker.bundle(), &run.tenant)?;
+                let beside =
+                    Beside { chains: &shared.chains, exploration: None, reliability: Some(&reliability) };
+                let judged = judge(&shared.journal, beside, (&mut worker, Trial::None), &run, now);
                 match judged.map_err(|e| Problem::unavailable(e.to_string()))?.decision.verdict {
                     Verdict::Pass => "approved",
                     Verdict::Pause => "pending",

@@ -8,6 +8,7 @@ mod diffs;
 mod identity;
 mod journal;
 mod office;
+mod reliability;
 mod runs;
 mod wants;
 
@@ -117,6 +118,7 @@ pub(crate) fn answer(desk: &Desk, request: &Request) -> Result<Answer, Problem> 
         ["roles"] => asks("GET").and_then(|()| office::roles(desk, request)),
         ["killswitch"] => asks("POST").and_then(|()| office::kill_switch(desk, request)),
         ["freeze"] => asks("POST").and_then(|()| office::freeze(desk, request)),
+        ["reliability"] => asks("GET").and_then(|()| reliability::report(desk, request)),
         ["journal"] => asks("GET").and_then(|()| journal::read(desk, request)),
         ["sessions", "revoke"] => asks("POST").and_then(|()| identity::revoke_token(desk, request)),
         ["service-accounts"] if request.method == Method::POST => identity::open(desk, request),

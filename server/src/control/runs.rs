@@ -145,7 +145,9 @@ pub(crate) fn ask_gates(desk: &Desk, run: Run) -> Result<Value, Problem> {
         (None, Some((diff, worker))) => Trial::Shadow(*diff, worker),
         (None, None) => Trial::None,
     };
-    let beside = Beside { chains: &shared.chains, exploration: Some(&shared.exploration) };
+    let reliability = shared.reliability(worker.bundle(), &run.tenant)?;
+    let exploration = Some(&shared.exploration);
+    let beside = Beside { chains: &shared.chains, exploration, reliability: Some(&reliability) };
     let gated = gate_trying(&shared.journal, beside, (&mut worker, trial), run, desk.now());
     let gated = gated.map_err(|error| match error {
         GatingError::Undecidable(why) => Problem::unusable(why.to_string()),

@@ -19,8 +19,8 @@ use cku_changes::diff;
 use cku_engine::{Bundle, Sources, Worker, access::RoleGrant};
 use cku_gates::{ApprovalDecision, Authentication, Submitter, Verdict, read_submission};
 use cku_journal::{Journal, Options};
-use cku_learning::Following;
-use cku_runs::{Command, Execution, Label, Request, Run};
+use cku_learning::{Following, TrackRecords};
+use cku_runs::{Beside, Command, Execution, Gated, Label, Request, Run};
 use cku_skills::{Cancel, Launcher, Workspace};
 use serde_json::{Value, json};
 
@@ -104,6 +104,7 @@ impl Draw {
 struct Simulated {
     journal: Journal,
     chains: Chains,
+    records: TrackRecords,
     workspace: Workspace,
     launcher: Launcher,
     key: SigningKey,
@@ -258,8 +259,17 @@ impl Simulated {
         let launcher =
             Launcher { program, arguments: vec![crate::commands::run::SUPERVISE.into()], unconfined: false };
         let trust = Trust::new(vec![trusted], "cku").map_err(failed)?;
-        let simulated =
-            Self { journal, chains: Chains::default(), workspace, launcher, key, trust, seconds, begun };
+        let simulated = Self {
+            journal,
+            chains: Chains::default(),
+            records: TrackRecords::default(),
+            workspace,
+            launcher,
+            key,
+            trust,
+            seconds,
+            begun,
+        };
         for (who, role) in [("rhea@acme.example", "reviewer"), ("sam@acme.example", "security")] {
             let principal = principal(PrincipalKind::User, who, &TenantPath::root())?;
             let grant = RoleGrant { principal, role: role.to_owned(), tenant: TenantPath::root() };
@@ -343,11 +353,18 @@ impl Simulated {
         cku_runs::submit(&self.journal, request).map_err(failed)
     }
 
+    /// What the gates say of a run.
+    fn gate(&self, worker: &mut Worker, run: Run) -> Result<Gated, Exit> {
+        self.records.refresh(&self.journal).map_err(failed)?;
+        let reliability = self.records.given(&self.journal, worker.bundle(), &run.tenant).map_err(failed)?;
+        let beside = Beside { chains: &self.chains, exploration: None, reliability: Some(&reliability) };
+        cku_runs::gate(&self.journal, beside, worker, run, self.now()).map_err(failed)
+    }
+
     /// Asks the gates, and carries the run out if they let it; none where they do not.
     fn carry_out(&self, run: Run) -> Result<Option<Run>, Exit> {
         let mut worker = self.dev()?;
-        let gated =
-            cku_runs::gate(&self.journal, &self.chains, &mut worker, run, self.now()).map_err(failed)?;
+        let gated = self.gate(&mut worker, run)?;
         if gated.decision.verdict != Verdict::Pass {
             return Ok(None);
         }
@@ -367,8 +384,7 @@ impl Simulated {
     fn decide(&self, number: u32, coverage: u64) -> Result<Verdict, Exit> {
         let run = self.submit(number, coverage)?;
         let mut worker = self.dev()?;
-        let gated =
-            cku_runs::gate(&self.journal, &self.chains, &mut worker, run, self.now()).map_err(failed)?;
+        let gated = self.gate(&mut worker, run)?;
         Ok(gated.decision.verdict)
     }
 
