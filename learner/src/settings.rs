@@ -103,7 +103,7 @@ impl Settings {
     /// Checks each number against its range; NaN is in none.
     pub fn check(declared: Declared) -> Result<Self, SettingsError> {
         let d = &declared;
-        let checks: [(&'static str, String, bool, &'static str); 16] = [
+        let checks: [(&'static str, String, bool, &'static str); 17] = [
             ("epsilon", d.epsilon.to_string(), (0.0001..=0.5).contains(&d.epsilon), "0.0001 to 0.5"),
             ("delta", d.delta.to_string(), (1e-9..=0.5).contains(&d.delta), "1e-9 to 0.5"),
             ("window", d.window.to_string(), (100..=10_000_000).contains(&d.window), "100 to 10000000"),

@@ -10,6 +10,7 @@
 
 mod back;
 mod bad_input;
+mod consumers;
 mod course;
 mod place;
 mod refusals;

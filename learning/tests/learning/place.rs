@@ -19,7 +19,7 @@ use cku_changes::{
     replay,
 };
 use cku_engine::{Bundle, Sources, Worker};
-use cku_gates::{ApprovalDecision, Authentication, Submitter, TokenClaims, Verdict};
+use cku_gates::{ApprovalDecision, Authentication, Ballot, Submitter, TokenClaims, Verdict, Vote, VoterKind};
 use cku_journal::{Command, Draft, Journal, Kind, Options, Together};
 use cku_runs::{Decided, Ended, Ending, Event, Label, Outcome, Started, Submitted};
 use serde_json::{Value, json};
@@ -195,14 +195,25 @@ impl Place {
     pub(crate) fn run(&self, number: usize, by: &str, coverage: i64, course: Course) {
         let rollout = cku_authority::rollout(&self.journal, Purpose::Gates).unwrap();
         let active = &rollout.in_mode("dev").unwrap().activated;
-        self.run_by((active.revision, None), number, by, coverage, course);
+        self.run_with((active.revision, None), (number, Vec::new()), by, coverage, course);
     }
 
     /// The same where this revision decides, as the canary of a policy diff or for all.
     pub(crate) fn run_by(
         &self,
-        (revision, canary): (Digest, Option<Digest>),
+        decides: (Digest, Option<Digest>),
         number: usize,
+        by: &str,
+        coverage: i64,
+        course: Course,
+    ) {
+        self.run_with(decides, (number, Vec::new()), by, coverage, course);
+    }
+
+    fn run_with(
+        &self,
+        (revision, canary): (Digest, Option<Digest>),
+        (number, votes): (usize, Vec<Event>),
         by: &str,
         coverage: i64,
         course: Course,
@@ -240,6 +251,7 @@ impl Place {
             Event::Ended(Ended { status, outcome, cause, attempts: 1, took_ms: 1, waited_ms: 0 })
         };
         let mut events = vec![Event::Submitted(submitted)];
+        events.extend(votes);
         match course {
             Course::Held => {
                 events.extend([Event::Decided(decided(Verdict::Pause)), ended(Ending::Cancelled, None)]);
@@ -270,6 +282,21 @@ impl Place {
             }
         }
         self.events(number, &by, events);
+    }
+
+    /// A run on which a person votes before the gates let it go ahead.
+    pub(crate) fn run_voted(&self, number: usize, (voter, vote): (&str, Ballot), course: Course) {
+        let voted = Vote {
+            voter: person(voter).principal,
+            voter_kind: VoterKind::Person,
+            subject_digest: Digest::of(format!("{number}").as_bytes()),
+            vote,
+            confidence: 10_000.try_into().unwrap(),
+            time: self.now(),
+            key: None,
+        };
+        let revision = self.active().revision();
+        self.run_with((revision, None), (number, vec![Event::Voted(voted)]), "ci", 9_000, course);
     }
 
     pub(crate) fn label(&self, number: usize, label: &str) {

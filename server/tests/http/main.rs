@@ -29,4 +29,6 @@ mod people;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod reliability;
+#[cfg(test)]
 mod reload;
