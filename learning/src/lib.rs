@@ -30,10 +30,10 @@ pub use objections::{Objection, objection};
 pub use problems::problems;
 pub use propose::{ProposalError, Proposed, propose};
 pub use ranked::ranked;
-pub use round::{Round, RoundError, round, settle_ended, stop_failing};
-pub use scope::{Failing, Raised, ScopeView, WatchView};
 pub use reliability::{
     BY_CHANCE, KnownSubject, ReadTo, Reckoning, ReliabilityError, Report, SubjectKind, Subjects, TrackRecord,
     TrackRecords,
 };
+pub use round::{Round, RoundError, round, settle_ended, stop_failing};
+pub use scope::{Failing, Raised, ScopeView, WatchView};
 pub use thresholds::{Learnable, learnable};

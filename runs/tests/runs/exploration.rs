@@ -277,7 +277,7 @@ impl Place {
         let decide = |run| {
             let mut worker = Worker::new(bundle.clone());
             together.wait();
-            let beside = Beside { chains, exploration: Some(key) };
+            let beside = Beside { chains, exploration: Some(key), reliability: None };
             let gated = gate_trying(journal, beside, (&mut worker, Trial::None), run, noon()).unwrap();
             gated.run.decided.unwrap()
         };
