@@ -15,7 +15,7 @@ use serde::Serialize;
 use cku_base::BasisPoints;
 
 use crate::{
-    Band, Certifying, Cut, Declared, Event, Loss, Matured, Propensity, Route, Settings, Source, Tables,
+    Band, Certifying, Cut, Declared, Event, Loss, Matured, Route, Settings, Source, Tables,
     bench::{
         Figure,
         learners::{Certified, Learner},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The probability of exploration, in ten-thousandths.
-const EXPLORATION: u32 = 3_000;
+pub(super) const EXPLORATION: u32 = 3_000;
 
 /// Runs of each project with other draws; their mean is reported.
 const DRAWS: u64 = 5;
@@ -126,8 +126,12 @@ pub fn read_project(path: &Path) -> Result<Project, CommitsError> {
     Ok(Project { name, commits })
 }
 
-/// All projects of a folder, by name.
-pub(super) fn run_all(folder: Option<&Path>, seed: u64) -> Result<Vec<ProjectResult>, CommitsError> {
+/// All projects of a folder, by name, explored at a rate in ten-thousandths.
+pub(super) fn run_all(
+    folder: Option<&Path>,
+    points: u32,
+    seed: u64,
+) -> Result<Vec<ProjectResult>, CommitsError> {
     let folder = folder.ok_or(CommitsError::NotGiven)?;
     let shown = || folder.display().to_string();
     let unreadable = |source| CommitsError::Unreadable { path: shown(), source };
@@ -142,11 +146,15 @@ pub(super) fn run_all(folder: Option<&Path>, seed: u64) -> Result<Vec<ProjectRes
     if paths.is_empty() {
         return Err(CommitsError::Empty(shown()));
     }
-    paths.iter().map(|path| read_project(path).map(|project| run_project(&project, seed))).collect()
+    paths.iter().map(|path| read_project(path).map(|project| explored(&project, points, seed))).collect()
 }
 
-/// What the learner does on a project, on the average over several exploration draws.
+/// What the learner does on a project at an exploration rate of 0.3, on the average over several draws.
 pub fn run_project(project: &Project, seed: u64) -> ProjectResult {
+    explored(project, EXPLORATION, seed)
+}
+
+fn explored(project: &Project, points: u32, seed: u64) -> ProjectResult {
     let warm = (project.commits.len() / 10).max(1);
     let (before, rest) = project.commits.split_at(warm.min(project.commits.len()));
     let mut sizes: Vec<f64> = before.iter().map(|(size, _)| *size).collect();
@@ -165,7 +173,7 @@ pub fn run_project(project: &Project, seed: u64) -> ProjectResult {
     let declared = Declared {
         epsilon,
         left_out: 0,
-        exploration_rate: BasisPoints::try_from(EXPLORATION).unwrap_or_default(),
+        exploration_rate: BasisPoints::try_from(points).unwrap_or_default(),
         ..Declared::default()
     };
     let tables = Tables::new(Settings::check(declared).unwrap_or_default(), BANDS);
@@ -203,7 +211,7 @@ struct Followed {
 
 fn follow(commits: impl Iterator<Item = (Band, bool)>, tables: &Tables, start: Cut, seed: u64) -> Followed {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let propensity = Propensity::try_from(EXPLORATION).ok();
+    let propensity = tables.settings().propensity();
     let reach = tables.settings().get().exploration_bands;
     let mut learner = Certified::new(tables, start);
     let mut cut = start;
@@ -252,9 +260,29 @@ fn follow(commits: impl Iterator<Item = (Band, bool)>, tables: &Tables, start: C
     followed
 }
 
+fn mean_gap(results: &[ProjectResult]) -> f64 {
+    results.iter().map(ProjectResult::gap).sum::<f64>() / results.len().max(1) as f64
+}
+
+/// What more exploration buys: the same projects explored at these rates, in ten-thousandths.
+pub(super) fn more_exploration(all: &[(u32, Vec<ProjectResult>)]) -> Figure {
+    let part = |(points, results): &(u32, Vec<ProjectResult>)| {
+        let ahead = results.iter().filter(|r| r.ahead_failed <= r.epsilon).count();
+        let (p, gap) = (f64::from(*points) / 10_000.0, mean_gap(results));
+        format!("p = {p}: {gap:.3}, {ahead} of {} with explored runs", results.len())
+    };
+    Figure {
+        id: "L9",
+        what: "the gap where more is explored; projects within ε when explored runs count too".to_owned(),
+        value: all.last().map(|(_, results)| mean_gap(results)),
+        shown: all.iter().map(part).collect::<Vec<_>>().join("; "),
+        target: "–",
+        met: None,
+    }
+}
+
 pub(super) fn figures(results: &[ProjectResult]) -> Vec<Figure> {
-    let n = results.len().max(1) as f64;
-    let gap = results.iter().map(ProjectResult::gap).sum::<f64>() / n;
+    let gap = mean_gap(results);
     let within = results.iter().filter(|r| r.failed <= r.epsilon).count();
     let often = results.iter().map(|r| 10_000.0 * r.proposals / r.commits.max(1) as f64).fold(0.0, f64::max);
     let met = gap <= 0.08 && within == results.len() && often <= 5.0;
@@ -276,8 +304,11 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_said_and_not_measured() {
-        let missing = run_all(Some(Path::new("no/such/folder")), 1).unwrap_err().to_string();
+        let missing = run_all(Some(Path::new("no/such/folder")), EXPLORATION, 1).unwrap_err().to_string();
         assert!(missing.starts_with("`no/such/folder` cannot be read"), "{missing}");
-        assert_eq!(run_all(None, 1).unwrap_err().to_string(), "no folder of real commits was given");
+        assert_eq!(
+            run_all(None, EXPLORATION, 1).unwrap_err().to_string(),
+            "no folder of real commits was given"
+        );
     }
 }

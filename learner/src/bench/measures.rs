@@ -266,9 +266,12 @@ pub(super) fn all(s: &BenchSettings, progress: &dyn Fn(Progress)) -> BenchReport
 
     begin(7, "L9 real commits");
     let mut projects = Vec::new();
-    match commits::run_all(s.commits.as_deref(), s.seed) {
+    let explored = |points| commits::run_all(s.commits.as_deref(), points, s.seed);
+    match explored(commits::EXPLORATION) {
         Ok(results) => {
             figures.extend(commits::figures(&results));
+            let more = [5_000, 10_000].map(|points| (points, explored(points).unwrap_or_default()));
+            figures.push(commits::more_exploration(&more));
             projects = results;
         }
         Err(why) => skipped.push(format!("L9: {why}")),
