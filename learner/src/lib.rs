@@ -32,6 +32,7 @@
 
 mod bands;
 pub mod bench;
+mod bets;
 mod bits;
 mod change_point;
 pub mod confidence;
@@ -53,9 +54,10 @@ mod tighten;
 mod watch;
 
 pub use bands::BandCounts;
+pub use bets::{Bets, STAKES};
 pub use change_point::{Cusum, Increments};
 pub use grid::{Band, Cut, Grid, GridError, Stricter};
-pub use loosen::{Bets, LoosenDetector, STAKES};
+pub use loosen::LoosenDetector;
 pub use loss::{Loss, LossError, Outcome};
 pub use route::{Advisory, Certifying, Propensity, PropensityError, Route};
 pub use scope::{Direction, Event, Matured, Notice, Proposal, Scope, ScopeState, Tables};

@@ -14,7 +14,7 @@ pub struct Ranked<T> {
 }
 
 /// The e-value of a detector at `value` with an expected value of at most `starts` where it is wrong: R of a
-/// tighten detector after n outcomes has `starts` = n ≤ N, W of a loosen detector J + L.
+/// tighten detector after n outcomes has `starts` = n ≤ N, W of a loosen detector 2.
 pub fn e_value(value: f64, starts: f64) -> f64 {
     value / starts.max(1.0)
 }

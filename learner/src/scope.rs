@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bands::BandCounts,
+    bets::Bets,
     change_point::{Cusum, Increments},
     grid::{Band, Cut},
-    loosen::{Bets, LoosenDetector},
+    loosen::LoosenDetector,
     loss::Loss,
     route::Route,
     settings::Settings,
@@ -249,6 +250,11 @@ impl ScopeState {
         &self.counts
     }
 
+    /// Outcomes of the present window.
+    pub(crate) fn in_window(&self) -> u32 {
+        self.in_window
+    }
+
     /// How often the evidence for a proposal in this direction began anew.
     pub fn generation(&self, direction: Direction) -> u32 {
         match direction {
@@ -387,15 +393,16 @@ impl ScopeState {
         }
     }
 
-    /// δ holds for each window of N outcomes; the next one begins without evidence of this one.
+    /// δ holds for each window of N outcomes. Evidence for tightening does not go on into the next one, evidence for
+    /// loosening does in part.
     fn count_in_window(&mut self, settings: &Settings) {
         if self.in_window >= settings.get().window {
             self.in_window = 0;
             self.loosenings_left = settings.get().loosenings;
             self.watches_left = settings.get().loosenings;
             self.tighten.restart();
-            self.loosen = LoosenDetector::new(settings);
-            self.generations = (self.generations.0 + 1, self.generations.1 + 1);
+            self.loosen.next_window(settings);
+            self.generations.0 += 1;
         }
         self.in_window += 1;
     }

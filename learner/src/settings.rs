@@ -3,7 +3,7 @@
 use cku_base::BasisPoints;
 use serde::{Deserialize, Serialize};
 
-use crate::{loss::Loss, route::Propensity};
+use crate::{loosen::STAKED, loss::Loss, route::Propensity};
 
 /// What a bundle declares for the thresholds that it lets be learned.
 ///
@@ -72,7 +72,7 @@ impl Default for Declared {
             left_out: 3,
             max_step: 20,
             cool_down: 200,
-            loosenings: 4,
+            loosenings: 3,
             fresh_start: 1_000,
             exploration_rate: BasisPoints::default(),
             exploration_bands: 20,
@@ -185,14 +185,19 @@ impl Settings {
         f64::from(self.0.window) / self.0.delta
     }
 
-    /// J + L, the starts that the loosen detector may make in N outcomes.
-    pub fn starts(&self) -> u32 {
-        self.0.window.div_ceil(self.0.fresh_start) + self.0.loosenings
+    /// J = N/B, the starts that the loosen detector makes every B outcomes, within N of them.
+    pub fn periodic_starts(&self) -> u32 {
+        self.0.window.div_ceil(self.0.fresh_start)
     }
 
-    /// (J + L)/δ, the level of the loosen detector.
+    /// The units that the loosen detector stakes in N outcomes, where its first start gets one.
+    pub fn staked(&self) -> f64 {
+        STAKED
+    }
+
+    /// 2/δ, the level of the loosen detector.
     pub fn loosen_level(&self) -> f64 {
-        f64::from(self.starts()) / self.0.delta
+        self.staked() / self.0.delta
     }
 
     /// (L + 1)/δ, the level of the watch over a loosening.
@@ -245,7 +250,7 @@ mod tests {
     fn the_defaults_are_in_range_and_give_the_declared_levels() {
         let settings = Settings::check(Declared::default()).unwrap();
         assert!((settings.tighten_level() - 1e6).abs() < 1e-3);
-        assert!((settings.loosen_level() - 1_400.0).abs() < 1e-9);
+        assert!((settings.loosen_level() - 200.0).abs() < 1e-9);
         assert_eq!(settings.propensity(), None, "no exploration unless declared");
     }
 }

@@ -99,7 +99,7 @@ pub struct Detectors {
     pub tighten_level: String,
     /// The wealth of each candidate for a loosening, by bands beyond the threshold.
     pub loosen: Vec<String>,
-    /// The level that it must reach: (J + L)/δ.
+    /// The level that it must reach: 2/δ.
     pub loosen_level: String,
     /// The watch over the last loosening, while it lasts.
     pub watch: Option<Watched>,

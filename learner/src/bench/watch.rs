@@ -69,7 +69,7 @@ pub(super) fn figures(s: &BenchSettings, declared: &Declared, few: u64) -> Vec<F
             what: "P(a loosening that keeps at exactly ε is taken back), each of at most L".to_owned(),
             value: Some(share),
             shown: format!("{share:.4} ({wrong} of {}; 95 % bound {bound:.4})", s.worlds),
-            target: "≤ δ/(L + 1) = 0.002",
+            target: "≤ δ/(L + 1) = 0.0025",
             met: Some(share <= most),
         },
         Figure {

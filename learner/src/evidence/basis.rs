@@ -1,9 +1,10 @@
 //! The detector that a proposal rests on: its value, its level, and the same detector under other settings.
 
 use crate::{
+    bets::Bets,
     evidence::LeftOut,
     grid::Cut,
-    loosen::{Bets, LoosenDetector},
+    loosen::LoosenDetector,
     ranking,
     route::Route,
     scope::{Direction, Event, Matured, Proposal, ScopeState, Tables},
@@ -22,6 +23,24 @@ pub(super) enum Basis {
     Watch {
         to: Cut,
     },
+}
+
+/// Where the evidence of a detector began.
+pub(super) struct Began {
+    /// The place of the first event that it knows.
+    pub(super) at: usize,
+    /// The threshold that was active there.
+    cut: Cut,
+    /// The loosen detector there: what it had to stake, and no evidence.
+    loosen: LoosenDetector,
+    /// Outcomes of the window until there.
+    in_window: u32,
+}
+
+impl Began {
+    pub(super) fn new(at: usize, state: &ScopeState) -> Self {
+        Self { at, cut: state.cut(), loosen: state.loosen().clone(), in_window: state.in_window() }
+    }
 }
 
 /// The matured outcome that an event is.
@@ -75,11 +94,11 @@ impl Basis {
         LeftOut { source, e_value }
     }
 
-    /// The e-value under other settings, for the same outcomes; `cut` was active at the first of them.
-    pub(super) fn under(&self, settings: &Settings, cut: Cut, to: Cut, segment: &[Event]) -> f64 {
+    /// The e-value under other settings, for the same outcomes.
+    pub(super) fn under(&self, settings: &Settings, began: &Began, to: Cut, segment: &[Event]) -> f64 {
         match self {
-            Self::Tighten => tighten_under(settings, cut, segment),
-            Self::Loosen => loosen_under(settings, cut, to, segment),
+            Self::Tighten => tighten_under(settings, began.cut, segment),
+            Self::Loosen => loosen_under(settings, began, to, segment),
             Self::Watch { to: watched } => {
                 let factors = Factors::new(settings.tested_rate());
                 let mut watch = Watch::new(to, *watched);
@@ -97,7 +116,7 @@ pub fn ranking_value(tables: &Tables, state: &ScopeState, proposal: &Proposal) -
     let (settings, basis) = (tables.settings(), Basis::of(proposal));
     let starts = match basis {
         Basis::Tighten => f64::from(settings.get().window),
-        Basis::Loosen => f64::from(settings.starts()),
+        Basis::Loosen => settings.staked(),
         Basis::Watch { .. } => f64::from(settings.get().loosenings + 1),
     };
     ranking::e_value(basis.value(tables, state, proposal), starts)
@@ -119,10 +138,17 @@ fn tighten_under(settings: &Settings, cut: Cut, segment: &[Event]) -> f64 {
     detector.value(&factors)
 }
 
-fn loosen_under(settings: &Settings, mut cut: Cut, to: Cut, segment: &[Event]) -> f64 {
+fn loosen_under(settings: &Settings, began: &Began, to: Cut, segment: &[Event]) -> f64 {
     let Some(bets) = Bets::new(settings) else { return 0.0 };
-    let mut detector = LoosenDetector::new(settings);
+    let (mut detector, mut cut, mut in_window) = (began.loosen.clone(), began.cut, began.in_window);
     for event in segment {
+        if outcome(event).is_some() {
+            if in_window >= settings.get().window {
+                in_window = 0;
+                detector.next_window(settings);
+            }
+            in_window += 1;
+        }
         match event {
             Event::Matured(Matured { band, cut: at, route: Route::Certifying(evidence), loosen, .. })
                 if *at == cut =>

@@ -14,7 +14,7 @@ use crate::{
     sources::Source,
 };
 pub use basis::ranking_value;
-use basis::{Basis, outcome};
+use basis::{Basis, Began, outcome};
 
 /// The points that are kept of the course of an e-value.
 const POINTS: usize = 64;
@@ -29,7 +29,7 @@ pub struct Evidence {
     /// The detector's e-value. A loosening stays certified once every candidate up to it reached the level, so it
     /// may be below it again; the course shows it.
     pub e_value: f64,
-    /// N/δ, (J + L)/δ, or (L + 1)/δ where a loosening is taken back, over the same unit as the e-value.
+    /// N/δ, 2/δ, or (L + 1)/δ where a loosening is taken back, over the same unit as the e-value.
     pub level: f64,
     /// The e-value by outcomes since the detector started, at most 64 points; the last is the proposal.
     pub course: Vec<Point>,
@@ -181,8 +181,8 @@ pub fn gather(tables: &Tables, start: Cut, events: &[Event]) -> Result<Evidence,
     let replayed = replay(tables, start, events);
     let Some(proposal) = replayed.proposal else { return Err(EvidenceError::NoProposal(events.len())) };
     let basis = Basis::of(&proposal);
-    let (began, cut) = replayed.began(basis);
-    let segment = events.get(began..).unwrap_or_default();
+    let began = replayed.began(basis);
+    let segment = events.get(began.at..).unwrap_or_default();
     let outcomes = || segment.iter().filter_map(|event| basis.takes(event));
     let settings = tables.settings();
     let state = &replayed.state;
@@ -193,13 +193,13 @@ pub fn gather(tables: &Tables, start: Cut, events: &[Event]) -> Result<Evidence,
         proposal,
         e_value: basis.value(tables, state, &proposal),
         level: basis.level(settings),
-        course: course(tables, start, &proposal, events, began),
+        course: course(tables, start, &proposal, events, began.at),
         outcomes_since_change: state.counts().since_change(),
         before: estimates::rate(outcomes(), proposal.from),
         after: estimates::rate(outcomes(), proposal.to),
         leave_one_out,
         sources: estimates::sources(outcomes()),
-        sensitivity: sensitivity(settings.get(), basis, cut, &proposal, segment),
+        sensitivity: sensitivity(settings.get(), basis, began, &proposal, segment),
         counterfactual: estimates::counterfactual(segment, &proposal),
         earlier: replayed.earlier,
         events: Digest::of_canonical(&events)?,
@@ -218,29 +218,28 @@ pub fn verify(
     if found == claimed { Ok(evidence) } else { Err(EvidenceError::Differs { claimed, found }) }
 }
 
-/// The places of the first event that each detector knows, and the thresholds that were active there.
 struct Replayed {
     state: ScopeState,
     proposal: Option<Proposal>,
-    tighten: (usize, Cut),
-    loosen: (usize, Cut),
-    watch: (usize, Cut),
+    tighten: Began,
+    loosen: Began,
+    watch: Began,
     earlier: Vec<(u64, Cut)>,
 }
 
 impl Replayed {
-    fn began(&self, basis: Basis) -> (usize, Cut) {
+    fn began(&self, basis: Basis) -> &Began {
         match basis {
-            Basis::Tighten => self.tighten,
-            Basis::Loosen => self.loosen,
-            Basis::Watch { .. } => self.watch,
+            Basis::Tighten => &self.tighten,
+            Basis::Loosen => &self.loosen,
+            Basis::Watch { .. } => &self.watch,
         }
     }
 }
 
 fn replay(tables: &Tables, start: Cut, events: &[Event]) -> Replayed {
     let state = ScopeState::new(tables, start);
-    let (tighten, loosen, watch) = ((0, start), (0, start), (0, start));
+    let [tighten, loosen, watch] = [(); 3].map(|()| Began::new(0, &state));
     let mut replayed = Replayed { state, proposal: None, tighten, loosen, watch, earlier: Vec::new() };
     for (at, event) in events.iter().enumerate() {
         let state = &mut replayed.state;
@@ -249,16 +248,16 @@ fn replay(tables: &Tables, start: Cut, events: &[Event]) -> Replayed {
         let cut = state.cut();
         let notice = state.apply(tables, event);
         // An outcome that opens a window is the first of it; other events only clear the way.
-        let next = (if outcome(event).is_some() { at } else { at + 1 }, state.cut());
+        let next = if outcome(event).is_some() { at } else { at + 1 };
         let [tighten, loosen] = generations;
         if state.generation(Direction::Tighten) != tighten {
-            replayed.tighten = next;
+            replayed.tighten = Began::new(next, state);
         }
         if state.generation(Direction::Loosen) != loosen {
-            replayed.loosen = next;
+            replayed.loosen = Began::new(next, state);
         }
         if state.watch().is_some_and(|watch| watch.outcomes() == 0) {
-            replayed.watch = (at + 1, state.cut());
+            replayed.watch = Began::new(at + 1, state);
         }
         if state.cut() != cut {
             replayed.earlier.push((at as u64, cut));
@@ -313,11 +312,11 @@ fn course(tables: &Tables, start: Cut, proposal: &Proposal, events: &[Event], be
     points
 }
 
-/// The e-value under other assumptions, by detectors that see the same outcomes; `cut` was active at the first.
+/// The e-value under other assumptions, by detectors that see the same outcomes.
 fn sensitivity(
     declared: &Declared,
     basis: Basis,
-    cut: Cut,
+    began: &Began,
     proposal: &Proposal,
     segment: &[Event],
 ) -> Vec<Variation> {
@@ -326,7 +325,7 @@ fn sensitivity(
         let epsilon = declared.epsilon * times;
         let label_noise = declared.label_noise + more;
         let settings = Settings::check(Declared { epsilon, label_noise, ..declared.clone() }).ok()?;
-        let e_value = basis.under(&settings, cut, proposal.to, segment);
+        let e_value = basis.under(&settings, began, proposal.to, segment);
         Some(Variation { epsilon, label_noise, e_value, reached: e_value >= basis.level(&settings) })
     };
     variations.into_iter().filter_map(vary).collect()
