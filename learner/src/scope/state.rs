@@ -208,10 +208,12 @@ impl ScopeState {
 
     /// Takes an outcome in under the watch; whether its level is reached.
     fn watched(&mut self, tables: &Tables, matured: &Matured) -> bool {
-        let declared = tables.settings.get();
-        let lasts = declared.watch.min(declared.window);
-        self.watch = self.watch.take().filter(|watch| watch.outcomes() < lasts);
         let Some(watch) = &mut self.watch else { return false };
+        let declared = tables.settings.get();
+        if watch.outcomes() >= declared.watch.min(declared.window) {
+            self.watch = None;
+            return false;
+        }
         if matured.cut != watch.to() || !matured.route.passed() {
             return false;
         }
