@@ -100,7 +100,7 @@ impl Sqlite {
         condition: &str,
         parameters: &[&dyn rusqlite::ToSql],
     ) -> Result<Vec<Entry>, StorageError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE {condition}");
+        let sql = format!("SELECT {COLUMNS} FROM entries {condition}");
         let mut select = self.connection.prepare_cached(&sql)?;
         let mut rows = select.query(parameters)?;
         let mut entries = Vec::new();
@@ -271,13 +271,13 @@ impl Store for Sqlite {
     fn read(&mut self, tenant: &TenantPath, after: u64, limit: usize) -> Result<Vec<Entry>, StorageError> {
         let Some(id) = self.tenant(tenant)? else { return Ok(Vec::new()) };
         let (after, limit) = (place(after)?, i64::try_from(limit).unwrap_or(i64::MAX));
-        let condition = "tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let condition = "WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
         self.entries(tenant, condition, &[&id, &after, &limit])
     }
 
     fn stream(&mut self, tenant: &TenantPath, subject: &str) -> Result<Vec<Entry>, StorageError> {
         let Some(id) = self.tenant(tenant)? else { return Ok(Vec::new()) };
-        self.entries(tenant, "tenant = ?1 AND subject = ?2 ORDER BY seq", &[&id, &subject])
+        self.entries(tenant, STREAM, &[&id, &subject])
     }
 
     fn head(&mut self, tenant: &TenantPath) -> Result<Option<Head>, StorageError> {
@@ -386,6 +386,10 @@ pub(crate) struct Stored {
 /// The columns of an entry, in the order that [`Stored::of`] reads.
 pub(crate) const COLUMNS: &str = "seq, time, kind, prev, body_hash, hash, subject, salt, body";
 
+/// The entries about a subject. Left to itself, SQLite goes through all entries of the tenant, as these are in
+/// order.
+const STREAM: &str = "INDEXED BY streams WHERE tenant = ?1 AND subject = ?2 ORDER BY seq";
+
 impl Stored {
     pub(crate) fn of(row: &Row<'_>, tenant: &TenantPath) -> Result<Self, StorageError> {
         let seq: i64 = row.get(0)?;
@@ -454,4 +458,19 @@ pub(crate) fn unpack(packed: &[u8], digest: &Digest) -> Result<Vec<u8>, StorageE
     let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST).ok_or_else(damaged)?;
     let bytes = zstd::bulk::decompress(packed, size).map_err(|_| damaged())?;
     if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(damaged()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entries_about_a_subject_are_found_without_going_through_all() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(schema::TABLES).unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN SELECT {COLUMNS} FROM entries {STREAM}");
+        let plan: String =
+            connection.query_row(&explain, params![1, "run:1"], |row| row.get("detail")).unwrap();
+        insta::assert_snapshot!(plan, @"SEARCH entries USING INDEX streams (tenant=? AND subject=?)");
+    }
 }

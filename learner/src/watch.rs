@@ -73,16 +73,8 @@ impl Watch {
         left_out: usize,
         (source, loss): (Source, Loss),
     ) -> bool {
-        let computed;
-        let factor = match factors.known(loss) {
-            Some(known) => known,
-            None => {
-                computed = factors.of(loss);
-                &computed
-            }
-        };
         // An alternative that is not used has factor 0; it stays out of the mean.
-        let log = factor.times.map(|f| if f > 0.0 { libm::log(f) } else { 0.0 });
+        let log = factors.of(loss).times.map(|f| if f > 0.0 { libm::log(f) } else { 0.0 });
         add(&mut self.logs, &log);
         self.outcomes = self.outcomes.saturating_add(1);
         if left_out > 0 {

@@ -113,6 +113,12 @@ fn a_canary_that_fails_is_told_and_goes_on_to_be_watched_when_it_becomes_active(
     assert_eq!(notice, Notice::Failing(loosening.to));
     assert_eq!((&tighten, &loosen), (state.tighten(), state.loosen()), "the canary moves no other detector");
     assert_eq!(state.open(), Some(&loosening), "it is not for the learner to end it");
+    let once_more = {
+        let mut state = state.clone();
+        state.apply(&tables, &Event::Trial { cut: loosening.to });
+        state.apply(&tables, &Event::Tried(run(0, loosening.to, 1, true)))
+    };
+    assert_eq!(once_more, None, "another canary is judged by its own runs");
     // People let it become active all the same: the next failure is enough.
     state.apply(&tables, &Event::Adopted { cut: loosening.to, proposed: true });
     let next = state.apply(&tables, &Event::Matured(run(0, loosening.to, 1, true)));

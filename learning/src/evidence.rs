@@ -70,8 +70,8 @@ pub struct Rollback {
 }
 
 /// Within `window` outcomes of the scope, the probability of such a proposal being wrong is at most `delta`:
-/// of a tightening where at most `epsilon` of what passes fails, and, up to the factor that the design
-/// names, of a loosening after which more does.
+/// of a tightening where at most `epsilon` of what passes fails, of a loosening after which more does, and of taking
+/// back a loosening after which at most `epsilon` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// ε, the error budget.

@@ -30,7 +30,8 @@ pub fn objection<'f>(raised: &Raised, others: impl IntoIterator<Item = &'f Follo
     let of = |other: &Following| {
         let mut scopes = other.scopes();
         let scope = scopes.find(|scope| scope.mode == raised.mode && scope.threshold == raised.threshold)?;
-        let cut = scope.grid.cut(evidence.to).ok()?;
+        // Off its grid there, it is judged by the threshold as it is.
+        let cut = scope.grid.cut(evidence.to).unwrap_or(scope.state.cut());
         let rate = Prediction::fit(scope.state.counts()).rate(cut);
         let epsilon = scope.settings.get().epsilon;
         let tightens = scope.raised.is_some_and(|raised| raised.evidence.direction == Direction::Tighten);

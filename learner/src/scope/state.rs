@@ -122,6 +122,8 @@ impl ScopeState {
             Event::Matured(matured) => return self.matured(tables, matured),
             Event::Trial { cut } => {
                 if *cut > self.cut {
+                    // A canary that failed was ended; what is tried anew begins with other evidence.
+                    self.watch = self.watch.take().filter(|watch| !watch.alarmed());
                     self.begin_watch(tables, *cut);
                 }
             }

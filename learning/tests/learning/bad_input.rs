@@ -13,25 +13,14 @@ defaults: { maturity_seconds: 60, left_out: 1, burst_expiry: 0, cool_down: 20, w
 
 const THRESHOLD: &str = "quality.min_line_coverage";
 
-fn followed(place: &Place) -> Following {
-    let mut following = Following::new(acme());
-    following.follow(&place.journal, None).unwrap();
-    following
-}
-
 fn ended(status: Ending, outcome: Outcome) -> Event {
     let cause = "as the test says".to_owned();
     Event::Ended(Ended { status, outcome: Some(outcome), cause, attempts: 1, took_ms: 1, waited_ms: 0 })
 }
 
-fn settle(place: &Place) {
-    place.wait(120);
-    place.run(1_000_000 + place.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
-}
-
 /// What the tighten detector of the coverage holds.
 fn tighten(place: &Place) -> f64 {
-    let following = followed(place);
+    let following = place.followed();
     following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap().tighten.0
 }
 
@@ -43,10 +32,10 @@ fn ends_of_runs_that_nobody_submitted_are_told_and_move_nothing() {
         place.events(number, &person("rhea"), vec![ended(Ending::Failed, Outcome::Failure)]);
         place.label(number, "incident");
     }
-    settle(&place);
-    let counts = followed(&place).counts();
+    place.settle();
+    let counts = place.followed().counts();
     assert_eq!((counts.matured, counts.stray, counts.late), (1, 100, 100));
-    assert_eq!(followed(&place).to_propose().count(), 0);
+    assert_eq!(place.followed().to_propose().count(), 0);
 }
 
 #[test]
@@ -55,7 +44,7 @@ fn of_two_ends_that_contradict_each_other_the_first_counts() {
     for number in 0..60 {
         place.run(number, ["ci-1", "ci-2"][number % 2], 7_000, Course::Succeeded);
     }
-    settle(&place);
+    place.settle();
     let good = tighten(&place);
     let twice = Place::new(&bundle(SETTINGS));
     for number in 0..60 {
@@ -63,10 +52,10 @@ fn of_two_ends_that_contradict_each_other_the_first_counts() {
         twice.events(number, &person("rhea"), vec![ended(Ending::Failed, Outcome::Failure)]);
         twice.events(number, &person("rhea"), vec![ended(Ending::Failed, Outcome::Failure)]);
     }
-    settle(&twice);
+    twice.settle();
     assert!(good > 0.0);
     assert_eq!(tighten(&twice), good);
-    assert_eq!(followed(&twice).counts().stray, 120);
+    assert_eq!(twice.followed().counts().stray, 120);
 }
 
 #[test]
@@ -83,7 +72,7 @@ fn a_label_counts_once_and_by_the_time_of_its_entry() {
                 }
             }
         }
-        settle(&place);
+        place.settle();
         tighten(&place)
     });
     assert_eq!(values[0], values[1]);
@@ -94,15 +83,16 @@ fn a_label_counts_once_and_by_the_time_of_its_entry() {
 fn what_happens_in_another_tenant_moves_nothing_here() {
     let place = Place::new(&bundle(SETTINGS));
     place.run(1, "ci-1", 7_000, Course::Succeeded);
-    settle(&place);
-    let before = serde_json::to_string(&followed(&place)).unwrap();
+    place.settle();
+    let before = serde_json::to_string(&place.followed()).unwrap();
     place.tenant.replace("other".parse().unwrap());
     for number in 0..200 {
         place.run(number, "ci-1", 7_000, Course::Failed);
     }
     // The same name of a run, in the other chain.
     place.label(1, "incident");
-    assert_eq!(serde_json::to_string(&followed(&place)).unwrap(), before);
+    place.tenant.replace(acme());
+    assert_eq!(serde_json::to_string(&place.followed()).unwrap(), before);
 }
 
 #[test]
@@ -115,8 +105,8 @@ fn one_who_lies_moves_no_gate() {
         };
         place.run(number, by, 7_000, course);
     }
-    settle(&place);
-    assert_eq!(followed(&place).to_propose().count(), 0, "a quarter of all failed, and one reported it");
+    place.settle();
+    assert_eq!(place.followed().to_propose().count(), 0, "a quarter of all failed, and one reported it");
 }
 
 #[test]

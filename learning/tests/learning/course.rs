@@ -17,12 +17,6 @@ thresholds:
 
 const THRESHOLD: &str = "quality.min_line_coverage";
 
-fn followed(place: &Place) -> Following {
-    let mut following = Following::new(acme());
-    following.follow(&place.journal, None).unwrap();
-    following
-}
-
 /// Runs of which those with little coverage fail three times of ten; all pass at 60 %.
 fn bad_weeks(place: &Place, runs: std::ops::Range<usize>) {
     for number in runs {
@@ -31,15 +25,14 @@ fn bad_weeks(place: &Place, runs: std::ops::Range<usize>) {
         let course = if fails { Course::Failed } else { Course::Succeeded };
         place.run(number, ["ci-1", "ci-2", "ci-3"][number % 3], coverage, course);
     }
-    place.wait(120);
-    place.run(1_000_000 + place.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
+    place.settle();
 }
 
 #[test]
 fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
     let place = Place::new(&bundle(SETTINGS));
     bad_weeks(&place, 0..400);
-    let following = followed(&place);
+    let following = place.followed();
     let raised = following.to_propose().next().expect("something is raised").clone();
     assert_eq!((raised.mode.as_str(), raised.threshold.as_str()), ("dev", THRESHOLD));
     let evidence = &raised.evidence;
@@ -60,7 +53,7 @@ fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
     let id = proposed.diff.id;
     // Once more comes to the same diff: whoever was cut off goes on.
     assert_eq!(propose(&place.journal, &mut worker, &acme(), &raised, by).unwrap().diff.id, id);
-    assert_eq!(followed(&place).to_propose().count(), 0, "what was proposed is not raised again");
+    assert_eq!(place.followed().to_propose().count(), 0, "what was proposed is not raised again");
     assert_eq!(verify(&place.journal, &id).unwrap(), raised.evidence);
     // Change control knows it for the learner's, and one person is enough in dev.
     place.check(&id);
@@ -71,7 +64,7 @@ fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
     assert!(text.contains(&format!("dev  = {}%", evidence.to / 100)), "{text}");
     // The scope begins anew at the new value with the first decision under it.
     bad_weeks(&place, 400..401);
-    let following = followed(&place);
+    let following = place.followed();
     let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
     assert_eq!(scope.grid.value(scope.state.cut()), evidence.to);
     assert!(scope.raised.is_none() && scope.tighten.0 < 10.0, "{:?}", scope.tighten);
@@ -84,7 +77,7 @@ fn outcomes_raise_a_tightening_that_people_approve_and_that_takes_effect() {
 fn what_is_read_in_two_goes_is_what_is_read_in_one() {
     let place = Place::new(&bundle(SETTINGS));
     bad_weeks(&place, 0..300);
-    let whole = followed(&place);
+    let whole = place.followed();
     for cut in [1, 7, 300, 777, whole.seq() - 1] {
         let mut first = Following::new(acme());
         first.follow(&place.journal, Some(cut)).unwrap();
@@ -110,7 +103,7 @@ fn what_people_let_through_proves_nothing() {
     }
     place.wait(120);
     place.run(9_999, "ci-1", 7_000, Course::Held);
-    let following = followed(&place);
+    let following = place.followed();
     assert_eq!(following.to_propose().count(), 0);
     let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
     let wealth: Vec<f64> = scope.state.loosen().wealth().collect();
@@ -125,17 +118,17 @@ fn what_is_not_known_speaks_for_no_proposal_and_what_is_found_out_in_time_counts
     }
     place.wait(120);
     place.run(301, "ci-1", 7_000, Course::Held);
-    let counts = followed(&place).counts();
+    let counts = place.followed().counts();
     assert_eq!((counts.matured, counts.unknown), (300, 300));
-    assert_eq!(followed(&place).to_propose().count(), 0);
+    assert_eq!(place.followed().to_propose().count(), 0);
     // Labels that come too late change no detector; those in time do.
     for number in 0..300 {
         place.label(number, "incident");
     }
     place.wait(120);
     place.run(302, "ci-1", 7_000, Course::Held);
-    assert_eq!(followed(&place).to_propose().count(), 0);
-    assert_eq!(followed(&place).counts().late, 300);
+    assert_eq!(place.followed().to_propose().count(), 0);
+    assert_eq!(place.followed().counts().late, 300);
     for number in 1_000..1_300 {
         let bad = number % 3 == 0;
         place.run(number, "ci-1", if bad { 6_500 } else { 9_000 }, Course::Succeeded);
@@ -145,7 +138,7 @@ fn what_is_not_known_speaks_for_no_proposal_and_what_is_found_out_in_time_counts
     }
     place.wait(120);
     place.run(303, "ci-1", 7_000, Course::Held);
-    assert_eq!(followed(&place).to_propose().count(), 1);
+    assert_eq!(place.followed().to_propose().count(), 1);
 }
 
 #[test]
@@ -168,7 +161,7 @@ fn evidence_does_not_cross_another_meaning_of_its_fact() {
     number(60, 100);
     place.wait(120);
     place.run(5_000, "ci-1", 7_000, Course::Held);
-    let following = followed(&place);
+    let following = place.followed();
     assert!(following.counts().redefined >= 50, "{:?}", following.counts());
     assert_eq!(following.to_propose().count(), 0, "forty runs are not enough, and sixty do not count");
 }
@@ -186,10 +179,10 @@ fn a_learner_that_is_paused_proposes_nothing_and_one_that_was_refused_begins_ane
     assert!(matches!(denied, Err(cku_authority::AccessError::Denied { .. })), "{denied:?}");
     pause(&place.journal, &mut place.gates(), &acme(), &person("dana"), &said(true)).unwrap();
     bad_weeks(&place, 0..300);
-    assert_eq!(followed(&place).to_propose().count(), 0);
+    assert_eq!(place.followed().to_propose().count(), 0);
     pause(&place.journal, &mut place.gates(), &acme(), &person("dana"), &said(false)).unwrap();
     bad_weeks(&place, 300..310);
-    let following = followed(&place);
+    let following = place.followed();
     let raised = following.to_propose().next().unwrap();
     let (journal, by) = (&place.journal, learner());
     let mut worker = place.change_control();
@@ -202,7 +195,7 @@ fn a_learner_that_is_paused_proposes_nothing_and_one_that_was_refused_begins_ane
     };
     settle(journal, &acme(), &by, &settled).unwrap();
     bad_weeks(&place, 310..320);
-    let following = followed(&place);
+    let following = place.followed();
     assert_eq!(following.to_propose().count(), 0);
     let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
     assert!(scope.tighten.0 < 1_000.0, "what was refused is not proposed again on the same evidence");
@@ -217,7 +210,7 @@ fn a_threshold_that_does_not_tell_good_runs_from_bad_ones_is_not_tightened() {
     }
     place.wait(120);
     place.run(9_999, "ci-1", 7_000, Course::Held);
-    let following = followed(&place);
+    let following = place.followed();
     assert_eq!(following.to_propose().count(), 0);
     let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
     assert!(scope.unhelpful.is_some(), "and that is told");
@@ -231,7 +224,7 @@ fn whoever_cancels_runs_does_not_choose_among_their_outcomes() {
     }
     place.wait(120);
     place.run(41, "ci-1", 7_000, Course::Held);
-    let counts = followed(&place).counts();
+    let counts = place.followed().counts();
     assert_eq!((counts.matured, counts.unknown), (40, 40), "each counts, as one of which nothing is known");
 }
 

@@ -21,6 +21,7 @@ use cku_changes::{
 use cku_engine::{Bundle, Sources, Worker};
 use cku_gates::{ApprovalDecision, Authentication, Ballot, Submitter, TokenClaims, Verdict, Vote, VoterKind};
 use cku_journal::{Command, Draft, Journal, Kind, Options, Together};
+use cku_learning::Following;
 use cku_runs::{Decided, Ended, Ending, Event, Label, Outcome, Started, Submitted};
 use serde_json::{Value, json};
 
@@ -184,6 +185,19 @@ impl Place {
 
     pub(crate) fn wait(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// All entries of the tenant, followed.
+    pub(crate) fn followed(&self) -> Following {
+        let mut following = Following::new(self.tenant.borrow().clone());
+        following.follow(&self.journal, None).unwrap();
+        following
+    }
+
+    /// A while goes by until all outcomes are final, and an entry says so.
+    pub(crate) fn settle(&self) {
+        self.wait(120);
+        self.run(1_000_000 + self.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
     }
 
     /// What decides in dev.

@@ -11,27 +11,20 @@ defaults: { maturity_seconds: 60, left_out: 0, burst_expiry: 0, cool_down: 20, w
 
 const THRESHOLD: &str = "quality.min_line_coverage";
 
-fn followed(place: &Place) -> Following {
-    let mut following = Following::new(place.tenant.borrow().clone());
-    following.follow(&place.journal, None).unwrap();
-    following
-}
-
 fn bad(place: &Place, runs: std::ops::Range<usize>) {
     for number in runs {
         let coverage = 6_000 + (number as i64 * 37 % 38) * 100;
         let fails = coverage < 7_500 && number % 10 < 3;
         place.run(number, "ci-1", coverage, if fails { Course::Failed } else { Course::Succeeded });
     }
-    place.wait(120);
-    place.run(1_000_000 + place.now().unix_micros() as usize, "ci-1", 9_000, Course::Held);
+    place.settle();
 }
 
 #[test]
 fn nobody_but_the_learner_proposes_what_outcomes_raise() {
     let place = Place::new(&bundle(SETTINGS));
     bad(&place, 0..400);
-    let raised = followed(&place).to_propose().next().unwrap().clone();
+    let raised = place.followed().to_propose().next().unwrap().clone();
     assert_eq!(raised.evidence.direction, Direction::Tighten);
     for who in ["rhea", "dana", "learner"] {
         let by = (&person(who), place.now());
@@ -54,7 +47,7 @@ fn other_settings_or_a_threshold_that_was_away_for_a_while_give_no_new_budget() 
         place.run(number, "ci-1", 9_000, Course::Succeeded);
     }
     let watched = |place: &Place| {
-        let following = followed(place);
+        let following = place.followed();
         let scope = following.scopes().find(|scope| scope.threshold == THRESHOLD);
         scope.map(|scope| scope.state.watch().is_some())
     };
@@ -86,7 +79,7 @@ fn other_settings_or_a_threshold_that_was_away_for_a_while_give_no_new_budget() 
 fn what_was_decided_under_a_bundle_that_does_not_load_ends_the_reading() {
     let place = Place::new(&bundle(SETTINGS));
     bad(&place, 0..20);
-    let known = followed(&place).seq();
+    let known = place.followed().seq();
     let unknown = cku_base::Digest::of(b"no bundle");
     place.run_by((unknown, None), 21, "ci-1", 7_000, Course::Succeeded);
     let mut following = Following::new(acme());
@@ -102,7 +95,7 @@ fn what_was_decided_under_a_bundle_that_does_not_load_ends_the_reading() {
 fn a_loosening_waits_while_outcomes_of_another_tenant_speak_against_it() {
     let place = Place::new(&bundle(SETTINGS));
     bad(&place, 0..400);
-    let acme = followed(&place);
+    let acme = place.followed();
     let tightens = acme.to_propose().next().unwrap().clone();
     let few = |tenant: &str, runs, fails: bool| {
         place.tenant.replace(tenant.parse().unwrap());
@@ -112,7 +105,7 @@ fn a_loosening_waits_while_outcomes_of_another_tenant_speak_against_it() {
         }
         place.wait(120);
         place.run(9_999_999, "ci-1", 9_000, Course::Held);
-        followed(&place)
+        place.followed()
     };
     let (good, young, bad) = (few("good", 150, false), few("young", 40, true), few("bad", 130, true));
     // What another tenant raised to let more pass.

@@ -1,9 +1,11 @@
 //! `cku learn propose`: policy diffs of what outcomes raised.
 
 use cku_changes::diff;
-use cku_learning::{Objection, ProposalError, Raised, objection};
+use cku_gates::Submitter;
+use cku_journal::Journal;
+use cku_learning::{Following, Objection, ProposalError, Raised, objection};
 
-use super::{Of, followed, tenants};
+use super::{Of, followed, not_followed, tenants};
 use crate::{
     commands::diff::{change_control, check},
     exit::Exit,
@@ -34,27 +36,24 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
     let by = args.token.submitter(&journal, &genesis)?;
     let mut worker = change_control(&journal)?;
     let mut proposed = 0;
-    let mut others = Vec::new();
+    let meant = tenants(&journal, args.of.tenant.as_ref())?;
+    // All of them: outcomes of one may speak against what those of another raise.
+    let mut followings = Vec::new();
     for tenant in tenants(&journal, None)? {
-        others.push(followed(&journal, &tenant)?);
-    }
-    for tenant in tenants(&journal, args.of.tenant.as_ref())? {
-        let following = followed(&journal, &tenant)?;
-        cku_learning::settle_ended(&journal, &following, (&by, journal::now()))
-            .map_err(|e| problems::of_store(&e))?;
-        for id in cku_learning::stop_failing(&journal, &following).map_err(|e| journal::failed(&e))? {
-            output::note(format_args!(
-                "the canary of {id} is taken back: what it lets pass fails too often for its budget\n"
-            ));
+        let mut following = followed(&journal, &tenant)?;
+        if meant.contains(&tenant) {
+            clear(&journal, &mut following, &by)?;
         }
-        // What was settled just now may be raised again with outcomes to come, and not by those before.
-        let following = followed(&journal, &tenant)?;
+        followings.push(following);
+    }
+    for following in followings.iter().filter(|following| meant.contains(following.tenant())) {
+        let tenant = following.tenant();
         for raised in following.to_propose() {
-            if let Some(objection) = objection(raised, &others) {
+            if let Some(objection) = objection(raised, &followings) {
                 output::note(format_args!("{}\n", held_back(raised, &objection)));
                 continue;
             }
-            let made = cku_learning::propose(&journal, &mut worker, &tenant, raised, (&by, journal::now()));
+            let made = cku_learning::propose(&journal, &mut worker, tenant, raised, (&by, journal::now()));
             let made = match made {
                 Ok(made) => made,
                 // The threshold was changed by others just now; the next decision tells the scope.
@@ -74,6 +73,19 @@ pub(super) fn run(args: &Args) -> Result<Exit, Exit> {
         )?;
     }
     Ok(Exit::Pass)
+}
+
+/// Takes back canaries that fail, and notes what came to an end: what was settled just now may be raised again with
+/// outcomes to come, and not by those before.
+fn clear(journal: &Journal, following: &mut Following, by: &Submitter) -> Result<(), Exit> {
+    for id in cku_learning::stop_failing(journal, following).map_err(|e| journal::failed(&e))? {
+        output::note(format_args!(
+            "the canary of {id} is taken back: what it lets pass fails too often for its budget\n"
+        ));
+    }
+    cku_learning::settle_ended(journal, following, (by, journal::now()))
+        .map_err(|e| problems::of_store(&e))?;
+    following.follow(journal, None).map_err(|error| not_followed(&error))
 }
 
 /// Why a loosening waits.
