@@ -206,7 +206,7 @@ impl ScopeFollowed {
     /// Other policies decide: the fact may mean something else, or the threshold have another value.
     pub(crate) fn changed(&mut self, learnable: &Learnable) {
         let cut = learnable.cut;
-        if self.gone || !self.is_about(&learnable.definition) || learnable.settings != self.settings {
+        if !self.is_about(&learnable.definition) || learnable.settings != self.settings {
             // A claim is made under the settings that its evidence was gathered under; the budgets of the window
             // stay what they are.
             let new = Self::new(learnable, self.told.is_some());

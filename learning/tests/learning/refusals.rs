@@ -1,7 +1,7 @@
 //! What the learner does not do, and what it does not forget.
 
 use cku_learner::Direction;
-use cku_learning::{FollowError, Following, ProposalError, Raised, objection, propose};
+use cku_learning::{FollowError, Following, ProposalError, Raised, objection, propose, round};
 
 use crate::place::{Course, Place, acme, at, bundle, learner, person, with};
 
@@ -118,8 +118,52 @@ fn a_loosening_waits_while_outcomes_of_another_tenant_speak_against_it() {
     };
     assert_eq!(against(&loosens, &[&good, &young]), None, "forty outcomes are not enough");
     assert_eq!(against(&loosens, &[&good, &young, &bad]).as_deref(), Some("bad"));
-    assert_eq!(against(&loosens, &[&acme]).as_deref(), Some("acme"), "there it is to be tightened");
+    assert_eq!(against(&loosens, &[&acme]).as_deref(), Some("acme"));
+    place.tenant.replace("early".parse().unwrap());
+    for number in 0..70 {
+        let low = number % 2 == 0;
+        let (coverage, course) = if low { (6_500, Course::Failed) } else { (9_000, Course::Succeeded) };
+        place.run(number, "ci-1", coverage, course);
+    }
+    place.settle();
+    let early = place.followed();
+    let scope = early.scopes().find(|scope| scope.threshold == THRESHOLD).unwrap();
+    assert!(scope.raised.is_some() && scope.state.counts().since_change() < 100);
+    assert_eq!(against(&loosens, &[&early]).as_deref(), Some("early"), "there it is to be tightened");
     assert_eq!(against(&tightens, &[&bad]), None, "nothing speaks against a tightening");
     loosens.evidence.scope.tenant = "bad".parse().unwrap();
     assert_eq!(against(&loosens, &[&bad]), None, "its own outcomes are its evidence");
+}
+
+#[test]
+fn a_round_proposes_no_loosening_that_waits() {
+    let first = bundle(&SETTINGS.replace("burst_expiry: 0", "burst_expiry: 60"));
+    let place = Place::new(&first);
+    place.tenant.replace("elsewhere".parse().unwrap());
+    bad(&place, 0..400);
+    let elsewhere = place.followed();
+    place.tenant.replace(acme());
+    bad(&place, 0..400);
+    let by = (&learner(), place.now());
+    let raised = place.followed().to_propose().next().unwrap().clone();
+    let diff = propose(&place.journal, &mut place.change_control(), &acme(), &raised, by).unwrap().diff;
+    place.check(&diff.id);
+    place.consent(&diff.id, "rhea", cku_gates::ApprovalDecision::Approve);
+    place.activate(&diff.id, "ada");
+    // What passes is spread over all bands, and all of it turns out well.
+    let bands = (9_800 - raised.evidence.to) / 100 + 1;
+    for number in 400..700 {
+        let coverage = raised.evidence.to + number as i64 * 37 % bands * 100;
+        place.run(number, "ci-1", coverage, Course::Succeeded);
+    }
+    place.settle();
+    let mut following = place.followed();
+    let expired = following.to_propose().next().expect("the tightening ran out").clone();
+    assert!(expired.evidence.expiry && expired.evidence.direction == Direction::Loosen);
+    let round = |following: &mut Following, others: &[Following]| {
+        let by = (&learner(), place.now());
+        round(&place.journal, &place.chains, following, others, by).unwrap().proposed.len()
+    };
+    assert_eq!(round(&mut following, &[elsewhere]), 0);
+    assert_eq!(round(&mut following, &[]), 1);
 }
